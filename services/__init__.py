@@ -1,0 +1,1 @@
+"""The three services. They never import each other; what they agree on lives in `shared`."""

@@ -1,0 +1,90 @@
+"""Logging: one line an event, as `key=value` pairs, with the ids of the request and of the job.
+
+`request_id` and `job_id` are context variables, so that every line written while serving them
+carries them without being told. `Secret` is the type that a key travels in: whatever prints it
+prints stars.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import logging
+import sys
+import time
+from typing import Final
+
+request_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("request_id", default=None)
+job_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("job_id", default=None)
+
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "data"}
+_PLAIN: Final = frozenset(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/@%+,*()[]"
+)
+
+
+class Secret:
+    """A text that shows itself only when asked by name."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself; call this only where it is sent or sealed."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("a Secret is never pickled")
+
+
+class LineFormatter(logging.Formatter):
+    """`2026-11-22T13:06:22.123Z INFO chat_worker.engine message key=value …`, always one line."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self.service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line; a traceback follows as one quoted `exception=` value."""
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        fields: dict[str, object] = {
+            key: value for key, value in vars(record).items() if key not in _STANDARD
+        }
+        for variable in (request_id, job_id):
+            if (value := variable.get()) is not None:
+                fields.setdefault(variable.name, value)
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        pairs = "".join(f" {key}={_quoted(value)}" for key, value in fields.items())
+        message = record.getMessage().replace("\n", "\\n")
+        head = f"{stamp}.{int(record.msecs):03d}Z {record.levelname} {self.service}"
+        return f"{head} {record.name}: {message}{pairs}"
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return text if text and _PLAIN.issuperset(text) else json.dumps(text, ensure_ascii=False)
+
+
+def configure_logging(service: str, level: str = "INFO") -> None:
+    """Send all logging of this process to stderr, one line a record."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter(service))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for chatty in ("httpx", "httpcore", "celery.app.trace", "celery.worker.strategy", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
