@@ -66,9 +66,7 @@ class Keyring:
         except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):
             raise ConfigurationError([f"{expected}, got something that is no such JSON"]) from None
         if ring.primary not in ring.keys or any(len(key) != 32 for key in ring.keys.values()):
-            raise ConfigurationError(
-                [f"{expected}, got a missing primary or a key of other length"]
-            )
+            raise ConfigurationError([f"{expected}, got no primary, or a key of another size"])
         return ring
 
     def dump(self) -> str:

@@ -15,9 +15,7 @@ class JobState(enum.StrEnum):
     """The five states of a job; there are no others."""
 
     QUEUED = "queued"  # waits for a chat worker to claim it
-    IN_PROGRESS = (
-        "in_progress"  # one chat worker holds it; only that worker, or the sweep, moves it
-    )
+    IN_PROGRESS = "in_progress"  # one chat worker holds it; that worker or the sweep moves it
     COMPLETED = "completed"  # the answer is stored; never changes
     FAILED = "failed"  # the error is stored; never changes
     CANCELLED = "cancelled"  # by its owner; never changes
