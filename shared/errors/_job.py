@@ -120,7 +120,7 @@ class UpstreamStreamBroken(UpstreamFailure):
 
 
 class UpstreamRefused(UpstreamFailure):
-    """The provider refused the request itself; `passed_on` statuses reach the caller as they are."""
+    """The provider refused the request itself; `passed_on` statuses reach the caller unchanged."""
 
     code, status = "upstream_refused", 502
     passed_on: ClassVar[frozenset[int]] = frozenset({400, 404, 413, 422})
