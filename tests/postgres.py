@@ -1,0 +1,176 @@
+"""A PostgreSQL cluster to throw away: made, started, stopped and removed by the tests."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+START_SECONDS = 60.0
+_SUPERUSER = "dragoman"
+
+
+class PostgresMissing(Exception):
+    """This machine has no PostgreSQL server; the message says what was looked for."""
+
+
+def find_binaries() -> Path:
+    """The folder with `initdb` and `postgres`; raises PostgresMissing."""
+    on_path = shutil.which("postgres")
+    candidates = [Path(on_path).resolve().parent] if on_path else []
+    for root in ("/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt"):
+        versions = Path(root).glob(
+            "[0-9]*/bin" if root.startswith("/usr/lib") else "postgresql*/bin"
+        )
+        candidates += sorted(versions, key=_version, reverse=True)
+    for folder in candidates:
+        if (folder / "initdb").is_file() and (folder / "postgres").is_file():
+            return folder
+    raise PostgresMissing(
+        "PostgreSQL (initdb, postgres) is neither on PATH nor where Debian puts it"
+    )
+
+
+def _version(folder: Path) -> int:
+    digits = "".join(filter(str.isdigit, folder.parent.name))
+    return int(digits or 0)
+
+
+def _unprivileged() -> pwd.struct_passwd | None:
+    """Whom the server must run as: PostgreSQL refuses root. None: as we are."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    raise PostgresMissing("running as root, and there is no user `postgres` or `nobody` to use")
+
+
+class PostgresServer:
+    """One cluster on a loopback port of its own; trusts whoever connects.
+
+    `durable=False` turns fsync off, which is right for every test but those about crashes.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
+        self.binaries = find_binaries()
+        self.user = _unprivileged()
+        self.durable = durable
+        self.folder = Path(tempfile.mkdtemp(prefix="dragoman-pg-"))
+        if self.user:
+            os.chown(self.folder, self.user.pw_uid, self.user.pw_gid)
+        self.data = self.folder / "data"
+        self.log = self.folder / "log"
+        self.port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._names = itertools.count(1)
+
+    def create(self) -> None:
+        """Make the cluster's files and start it; raises RuntimeError with its log if it fails."""
+        options = ["--auth=trust", f"--username={_SUPERUSER}", "--encoding=UTF8", "--no-locale"]
+        made = subprocess.run(
+            [self.binaries / "initdb", f"--pgdata={self.data}", "--no-sync", *options],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            user=self.user.pw_uid if self.user else None,
+            group=self.user.pw_gid if self.user else None,
+            extra_groups=[] if self.user else None,
+        )
+        if made.returncode != 0:
+            raise RuntimeError(f"initdb failed: {made.stderr}")
+        self.start()
+
+    def start(self) -> None:
+        """Start (again), on the same port as before; returns when it answers."""
+        for attempt in range(5):
+            port = self.port or _free_port()
+            self._spawn(port)
+            if self._answers(port):
+                self.port = port
+                return
+            if self.port and attempt:
+                break
+        raise RuntimeError(f"PostgreSQL does not start: {self.log.read_text()[-2000:]}")
+
+    def _spawn(self, port: int) -> None:
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(port),
+            "unix_socket_directories": str(self.folder),
+            "max_connections": "200",
+            "shared_buffers": "32MB",
+            "timezone": "UTC",
+        }
+        if not self.durable:
+            options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        arguments = [part for key, value in options.items() for part in ("-c", f"{key}={value}")]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [self.binaries / "postgres", "-D", self.data, *arguments],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                user=self.user.pw_uid if self.user else None,
+                group=self.user.pw_gid if self.user else None,
+                extra_groups=[] if self.user else None,
+            )
+
+    def _answers(self, port: int) -> bool:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process is None or self._process.poll() is not None:
+                return False
+            try:
+                psycopg.connect(self._dsn("postgres", port)).close()
+            except psycopg.OperationalError:
+                time.sleep(0.05)
+            else:
+                return True
+        return False
+
+    def _dsn(self, database: str, port: int) -> str:
+        return f"postgresql://{_SUPERUSER}@127.0.0.1:{port}/{database}"
+
+    def fresh_database(self) -> str:
+        """The URL of a new, empty database."""
+        name = f"test_{os.getpid()}_{next(self._names)}"
+        with psycopg.connect(self._dsn("postgres", self.port), autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        return self._dsn(name, self.port)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """SIGINT: drop all connections, then end cleanly. SIGQUIT: crash. SIGTERM: wait for all."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(how)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGQUIT)
+            process.wait(30)
+
+    def remove(self) -> None:
+        """Stop it and delete its files."""
+        self.stop(signal.SIGQUIT)
+        shutil.rmtree(self.folder)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
