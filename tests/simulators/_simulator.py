@@ -1,0 +1,208 @@
+"""The frame: a dialect says how one kind of server speaks, a simulator serves it.
+
+A dialect is data (`vllm.py`, `ollama.py`, `tgi.py`, … hold one each). A mode makes the chat route,
+the models route or both misbehave the way that this dialect's server would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import msgspec
+
+from tests.simulators._http import Exchange, Reply, Request, json_reply
+from tests.simulators._ledger import Calls, Ledger
+
+Route = Literal["chat", "models"]
+HTML: Final = Reply(200, b"<!doctype html><title>Welcome</title><h1>It works!</h1>", "text/html")
+KEPT_REQUESTS: Final = 1000
+
+
+class Mode(enum.StrEnum):
+    """How a route behaves."""
+
+    NORMAL = "normal"
+    WRONG_KEY = "wrong-key"  # 401 whatever the key
+    HTML = "html"  # 200 with a web page
+    ROUTE_MISSING = "route-missing"  # 404 of a path that this server does not have
+    LOADING = "loading"  # 503 while the model loads
+    RATE_LIMITED = "rate-limited"  # 429 with Retry-After
+    SERVER_ERROR = "server-error"  # 500
+    SILENT = "silent"  # reads the request and never answers: a black hole
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one kind of server speaks. Sources are in each dialect's module."""
+
+    name: str
+    list_models: Callable[[Sequence[str]], Any]  # ids → document of GET /v1/models
+    complete: Callable[[Mapping[str, Any], str], Any]  # request, model → document of the answer
+    fail: Callable[[int, str], Reply]  # status, message → error answer
+    unauthorized: Reply
+    no_such_path: Reply
+    wrong_method: Reply
+    no_such_model: Callable[[str], Reply] | None  # None: answers with its own model
+    models_need_key: bool = True
+    public: Mapping[str, Reply] = field(default_factory=dict)  # GET paths that need no key
+
+
+class CallOptions(msgspec.Struct):
+    """The `sim` field of a chat request: what this one call asks for."""
+
+    latency: float | None = None  # seconds; None: the simulator's own
+    status: int = 200
+    retry_after: str | None = None
+    drop: Literal["close", "reset"] | None = None  # end without an answer, after the latency
+    html: bool = False
+    good_after: int | None = None  # calls of this mark after this many are answered normally
+
+
+class ChatRequest(msgspec.Struct):
+    """The fields of a chat request that the simulators act on."""
+
+    model: str = ""
+    user: str = ""  # the mark: whose call this is
+    sim: CallOptions | None = None
+
+
+class Simulator:
+    """One server on a port. Attributes may be changed while it runs."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        *,
+        models: Sequence[str] = ("sim-model",),
+        key: str | None = None,
+        latency: float = 0.0,
+        keep_alive: float = 5.0,
+    ) -> None:
+        self.dialect = dialect
+        self.models = list(models)
+        self.key = key
+        self.latency = latency
+        self.keep_alive = keep_alive
+        self.retry_after = "2"
+        self.modes: dict[Route, Mode] = {"chat": Mode.NORMAL, "models": Mode.NORMAL}
+        self.requests: deque[Request] = deque(maxlen=KEPT_REQUESTS)
+        self.ledger = Ledger()
+        self._holding = False
+        self._held: list[Callable[[], None]] = []
+
+    def handle(self, exchange: Exchange) -> None:
+        """Answer one request, now or later; runs on the simulator's loop."""
+        request = exchange.request
+        self.requests.append(request)
+        if request.path == "/v1/chat/completions":
+            self._chat(exchange)
+        elif request.path == "/v1/models":
+            self.ledger.list_models()
+            if (reply := self._list(request)) is not None:
+                exchange.reply(reply)
+        else:
+            exchange.reply(self.dialect.public.get(request.path, self.dialect.no_such_path))
+
+    def hold(self) -> None:
+        """Leave calls unanswered from now on, until `release`."""
+        self._holding = True
+
+    def release(self) -> None:
+        """Answer the calls that were held, and later ones as usual; runs on the loop."""
+        self._holding = False
+        held, self._held = self._held, []
+        for end in held:
+            end()
+
+    def _list(self, request: Request) -> Reply | None:
+        if request.method != "GET":
+            return self.dialect.wrong_method
+        if (mode := self.modes["models"]) is not Mode.NORMAL:
+            return self._misbehaviour(mode)
+        if self.dialect.models_need_key and self._refuses(request):
+            return self.dialect.unauthorized
+        return json_reply(self.dialect.list_models(self.models))
+
+    def _chat(self, exchange: Exchange) -> None:
+        request = exchange.request
+        try:
+            chat = msgspec.json.decode(request.body, type=ChatRequest)
+        except msgspec.MsgspecError as error:
+            wrong = request.method != "POST"
+            exchange.reply(
+                self.dialect.wrong_method if wrong else self.dialect.fail(400, str(error))
+            )
+            return
+        calls = self.ledger.begin(chat.user)
+        exchange.on_closed = lambda: self.ledger.close_early(calls)
+        options = chat.sim or CallOptions()
+        if options.good_after is not None and calls.begun > options.good_after:
+            options = CallOptions(latency=options.latency)
+        latency = self.latency if options.latency is None else options.latency
+
+        def end() -> None:
+            if not exchange.closed:
+                self._end(exchange, chat, options, calls)
+
+        if self.modes["chat"] is Mode.SILENT:
+            return
+        if self._holding:
+            self._held.append(end)
+        elif latency > 0:
+            asyncio.get_running_loop().call_later(latency, end)
+        else:
+            end()
+
+    def _end(
+        self, exchange: Exchange, chat: ChatRequest, options: CallOptions, calls: Calls
+    ) -> None:
+        if options.drop is not None:
+            self.ledger.drop(calls)
+            exchange.drop(reset=options.drop == "reset")
+            return
+        self.ledger.answer(calls)
+        exchange.reply(self._completion(exchange.request, chat, options))
+
+    def _completion(self, request: Request, chat: ChatRequest, options: CallOptions) -> Reply:
+        mode = self.modes["chat"]
+        if mode is not Mode.NORMAL and (reply := self._misbehaviour(mode)) is not None:
+            return reply
+        if self._refuses(request):
+            return self.dialect.unauthorized
+        if options.html:
+            return HTML
+        if options.status != 200:
+            reply = self.dialect.fail(options.status, "The call asked for this failure.")
+            wait = {} if options.retry_after is None else {"Retry-After": options.retry_after}
+            return Reply(reply.status, reply.body, reply.content_type, wait)
+        if chat.model not in self.models and self.dialect.no_such_model is not None:
+            return self.dialect.no_such_model(chat.model)
+        model = chat.model if chat.model in self.models else self.models[0]
+        return json_reply(self.dialect.complete(request.json(), model))
+
+    def _refuses(self, request: Request) -> bool:
+        return self.key is not None and request.bearer != self.key
+
+    def _misbehaviour(self, mode: Mode) -> Reply | None:
+        match mode:
+            case Mode.WRONG_KEY:
+                return self.dialect.unauthorized
+            case Mode.HTML:
+                return HTML
+            case Mode.ROUTE_MISSING:
+                return self.dialect.no_such_path
+            case Mode.LOADING:
+                error = {"message": "Loading model", "type": "unavailable_error", "code": 503}
+                return json_reply({"error": error}, 503)
+            case Mode.RATE_LIMITED:
+                reply = self.dialect.fail(429, "Too many requests.")
+                return Reply(429, reply.body, headers={"Retry-After": self.retry_after})
+            case Mode.SERVER_ERROR:
+                return self.dialect.fail(500, "Internal server error.")
+            case _:
+                return None
