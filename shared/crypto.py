@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from shared.config import Settings
 from shared.errors import ConfigurationError, DragomanError
 
 _NONCE_BYTES = 12
@@ -108,3 +109,27 @@ class Sealer:
     def fingerprint(self, text: str) -> str:
         """32 hex digits by which equal texts are recognised; useless without the keyring."""
         return hmac.new(self._pepper, text.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def load_keyring(settings: Settings) -> Keyring:
+    """The keyring in force, from the environment or its file.
+
+    Raises ConfigurationError when there is none, it is unreadable, or its file is open to others.
+    """
+    if settings.keyring is not None:
+        return Keyring.parse(settings.keyring, origin="DRAGOMAN_KEYRING")
+    path = settings.keyring_file
+    origin = f"DRAGOMAN_KEYRING_FILE ({path})"
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        reason = getattr(fault, "strerror", None) or "not UTF-8"
+        raise ConfigurationError(
+            [f"{origin}: expected the keyring that `dragoman migrate` makes, got: {reason}"]
+        ) from None
+    if mode & 0o077:
+        raise ConfigurationError(
+            [f"{origin}: expected a file that only its owner can read (0600), got {mode & 0o777:o}"]
+        )
+    return Keyring.parse(text, origin=origin)

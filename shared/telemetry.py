@@ -10,9 +10,13 @@ from __future__ import annotations
 import contextvars
 import json
 import logging
+import os
 import sys
 import time
+from collections.abc import Mapping
 from typing import Final
+
+from shared.config import READY_FD
 
 request_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("request_id", default=None)
 job_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("job_id", default=None)
@@ -88,3 +92,13 @@ def configure_logging(service: str, level: str = "INFO") -> None:
     root.setLevel(level)
     for chatty in ("httpx", "httpcore", "celery.app.trace", "celery.worker.strategy", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def announce_ready(environ: Mapping[str, str]) -> None:
+    """Tell the runner, over the descriptor that it passed, that this process is ready to work.
+
+    The protocol is that of s6 (https://skarnet.org/software/s6/notifywhenup.html): one newline.
+    """
+    if descriptor := environ.get(READY_FD):
+        os.write(int(descriptor), b"\n")
+        os.close(int(descriptor))

@@ -16,10 +16,11 @@ class JobFailure(CodedError):
     """
 
     type = "server_error"
+    standard: ClassVar[str] = ""  # the sentence where no call of its own has more to say
 
     def __init__(
         self,
-        message: str,
+        message: str = "",
         *,
         param: str | None = None,
         retry_after: float | None = None,
@@ -27,7 +28,7 @@ class JobFailure(CodedError):
         phase: str | None = None,
         upstream_status: int | None = None,
     ) -> None:
-        super().__init__(message, param=param, retry_after=retry_after)
+        super().__init__(message or self.standard, param=param, retry_after=retry_after)
         self.may_have_been_billed = may_have_been_billed
         self.phase = phase
         self.upstream_status = upstream_status
@@ -142,33 +143,51 @@ class DeadlineExceeded(JobFailure):
     """The job's own `timeout` ran out, in the queue or while running."""
 
     code, status = "deadline_exceeded", 504
+    standard = (
+        "The job's `timeout` ran out before an answer came. "
+        "Allow it more time, or see whether its provider answers."
+    )
 
 
 class Interrupted(JobFailure):
     """The worker died, or the connection was lost before the first byte of the answer."""
 
     code, status = "interrupted", 502
+    standard = (
+        "The call was cut off after its bytes had left, so the provider may have done the work. "
+        'Submit it again, or use `on_interrupt: "retry"` where a second call does no harm.'
+    )
 
 
 class Poisoned(JobFailure):
     """The job lost its worker three times."""
 
     code, status = "poisoned", 502
+    standard = (
+        "The job lost three workers in a row and is not tried again. "
+        "Look at the workers' logs for what ended them."
+    )
 
 
 class Unstorable(JobFailure):
     """The answer could not be stored."""
 
     code, status = "unstorable", 502
+    standard = (
+        "The provider answered, but the answer could not be stored. "
+        "Look at the chat worker's log for the reason."
+    )
 
 
 class JobProviderDeleted(JobFailure):
     """The provider was deleted while the job was queued."""
 
     code, status = "provider_deleted", 409
+    standard = "The provider was deleted while the job was queued. Submit it to another provider."
 
 
 class Cancelled(JobFailure):
     """The job was cancelled."""
 
     code, status = "cancelled", 409
+    standard = "The job was cancelled."

@@ -1,0 +1,132 @@
+"""Celery and Redis, set up once for everybody: the doorbells, and nothing that matters.
+
+Losing any message here costs delay, never a job. The settings were found out the hard way:
+tasks acknowledge early because they only ring (a redelivered bell is noise), results and remote
+control are off because nobody reads them, and task arguments hold ids only because Celery keeps
+their repr.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+import redis
+from celery import Celery
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from shared.config import Settings
+from shared.errors import ConfigurationError
+
+QUEUE_CHAT: Final = "chat"
+QUEUE_DISCOVERY: Final = "discovery"
+
+TASK_DRAIN: Final = "chat.drain"
+TASK_PURGE: Final = "chat.purge_expired"
+TASK_REFRESH: Final = "discovery.refresh"
+TASK_REFRESH_DUE: Final = "discovery.refresh_due"
+TASK_OBSERVE: Final = "discovery.observe"
+
+KEY_PREFIX: Final = "dragoman:"
+BELL_MS: Final = 1_000  # one drain a second and queue at most while nobody answers the bell
+
+
+def broker_url(redis_url: str) -> str:
+    """Kombu's spelling of a Redis URL: it refuses `unix://` and wants `redis+socket://`."""
+    parts = urlsplit(redis_url)
+    if parts.scheme != "unix":
+        return redis_url
+    query = dict(parse_qsl(parts.query))
+    login = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+    return f"redis+socket://{login}{parts.path}?virtual_host={query.get('db', '0')}"
+
+
+def require_redis_url(settings: Settings) -> str:
+    """The Redis URL in force; raises ConfigurationError when a process was started without one."""
+    if settings.redis_url is None:
+        raise ConfigurationError(
+            ["REDIS_URL: expected redis://…, rediss://… or unix://…, got nothing"]
+        )
+    return settings.redis_url
+
+
+def make_celery(settings: Settings, name: str) -> Celery:
+    """The Celery application of one service."""
+    app = Celery(name, broker=broker_url(require_redis_url(settings)), set_as_current=False)
+    app.conf.update(
+        accept_content=["json"],
+        broker_connection_max_retries=None,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={
+            "visibility_timeout": 3600,
+            "socket_timeout": 10,
+            "socket_connect_timeout": 3,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+            "global_keyprefix": KEY_PREFIX,
+        },
+        result_backend=None,
+        task_acks_late=False,
+        task_ignore_result=True,
+        task_default_queue=QUEUE_CHAT,
+        task_reject_on_worker_lost=False,
+        task_routes={"chat.*": {"queue": QUEUE_CHAT}, "discovery.*": {"queue": QUEUE_DISCOVERY}},
+        timezone="UTC",
+        worker_enable_remote_control=False,
+        worker_hijack_root_logger=False,
+        worker_prefetch_multiplier=1,
+        worker_redirect_stdouts=False,
+        worker_send_task_events=False,
+    )
+    return app
+
+
+def quick_redis(settings: Settings, *, timeout: float = 1.0) -> redis.Redis:
+    """A client that fails within `timeout` seconds instead of retrying: for senders."""
+    return _client(settings, timeout)
+
+
+def blocking_redis(settings: Settings, *, block_seconds: float) -> redis.Redis:
+    """A client for blocking reads: its socket timeout must outlast the block."""
+    return _client(settings, block_seconds + 5.0)
+
+
+def _client(settings: Settings, timeout: float) -> redis.Redis:
+    # redis-py 8 alone would wait 5 s and try 10 times: a frozen Redis then hangs its caller.
+    client: redis.Redis = redis.Redis.from_url(
+        require_redis_url(settings),
+        socket_timeout=timeout,
+        socket_connect_timeout=min(timeout, 3.0),
+        retry=Retry(NoBackoff(), 0),
+        decode_responses=True,
+    )
+    return client
+
+
+class Doorbell:
+    """Wakes the workers of a queue: one task for any number of rings until it is answered."""
+
+    def __init__(self, celery: Celery, client: redis.Redis) -> None:
+        self._celery = celery
+        self._redis = client
+
+    def ring(self, *, hops: int = 0) -> None:
+        """Send one `chat.drain` unless one is under way; raises on a Redis that is away.
+
+        `hops` counts how often full workers passed this ring on.
+        """
+        key = f"{KEY_PREFIX}bell:{QUEUE_CHAT}"
+        if not self._redis.set(key, 1, nx=True, px=BELL_MS):
+            return
+        try:
+            self._celery.send_task(
+                TASK_DRAIN, kwargs={"hops": hops}, retry=False, ignore_result=True
+            )
+        except Exception:
+            self._redis.delete(key)
+            raise
+
+    def answered(self) -> None:
+        """Allow the next ring; called first by `chat.drain`."""
+        self._redis.delete(f"{KEY_PREFIX}bell:{QUEUE_CHAT}")

@@ -1,0 +1,95 @@
+"""API keys: who is calling, and as what.
+
+A key reads `dgm_<id>_<secret>`; only its SHA-256 is stored, which is safe because the secret is
+192 random bits. The *owner* is the principal: all keys of one owner see the same jobs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from enum import StrEnum
+
+import sqlalchemy as sa
+
+from shared import ids
+from shared.store.schema import api_key
+from shared.telemetry import Secret
+
+
+class Role(StrEnum):
+    """What a key may do: `admin` all, `member` chat and read."""
+
+    ADMIN = "admin"
+    MEMBER = "member"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The living key that signed a request."""
+
+    key_id: str
+    owner: str
+    role: Role
+    expires_at: float | None
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the key may see and change everything."""
+        return self.role is Role.ADMIN
+
+
+def new_secret() -> Secret:
+    """A fresh key text; shown once, then only its digest is kept."""
+    return Secret(f"dgm_{ids.new().lower()}_{secrets.token_urlsafe(24)}")
+
+
+def digest(key: str) -> str:
+    """SHA-256 of a presented key, in hex."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def add_key(
+    tx: sa.Connection, secret: Secret, *, name: str, owner: str, role: Role, now: float
+) -> str:
+    """Store a key's digest; returns its id."""
+    key_id = ids.new(ids.KEY)
+    tx.execute(
+        sa.insert(api_key).values(
+            id=key_id,
+            name=name,
+            owner=owner,
+            role=role,
+            prefix=secret.reveal()[:12],
+            digest=digest(secret.reveal()),
+            created_at=now,
+        )
+    )
+    return key_id
+
+
+def has_digest(tx: sa.Connection, key_digest: str) -> bool:
+    """Whether this key was ever stored, revoked ones included."""
+    query = sa.select(api_key.c.id).where(api_key.c.digest == key_digest)
+    return tx.execute(query).first() is not None
+
+
+def any_admin(tx: sa.Connection) -> bool:
+    """Whether a living admin key exists."""
+    query = sa.select(api_key.c.id).where(
+        api_key.c.role == Role.ADMIN, api_key.c.revoked_at.is_(None)
+    )
+    return tx.execute(query.limit(1)).first() is not None
+
+
+def find_caller(tx: sa.Connection, key_digest: str, *, now: float) -> Caller | None:
+    """The caller whose living key has this digest, or None."""
+    row = tx.execute(
+        sa.select(api_key.c.id, api_key.c.owner, api_key.c.role, api_key.c.expires_at).where(
+            api_key.c.digest == key_digest,
+            api_key.c.revoked_at.is_(None),
+            sa.or_(api_key.c.expires_at.is_(None), api_key.c.expires_at > now),
+        )
+    ).first()
+    return Caller(row.id, row.owner, Role(row.role), row.expires_at) if row else None

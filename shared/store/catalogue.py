@@ -1,0 +1,94 @@
+"""What the registry reads of discovery: the last verdict and the last good list of each provider.
+
+The discovery worker alone writes these tables (`store.discovery`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from shared.domain import DiscoveryStatus
+from shared.store.schema import discovery, model, provider
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The last check of one provider; times in Unix seconds."""
+
+    provider_id: str
+    status: DiscoveryStatus
+    checked_at: float | None
+    ok_at: float | None
+    key_verified_at: float | None
+    error_sealed: str | None
+    next_check_at: float
+    model_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueModel:
+    """One model of the last good list."""
+
+    provider_id: str
+    upstream_id: str
+    source: str
+    first_seen: float
+    last_seen: float
+    gone_at: float | None
+    created: int | None
+    owned_by: str | None
+    context_length: int | None
+
+
+def verdicts(tx: sa.Connection, provider_ids: Iterable[str]) -> Mapping[str, Verdict]:
+    """The verdicts of these providers; one that was never checked has none (it is `pending`)."""
+    listed = (
+        sa.select(sa.func.count())
+        .select_from(model)
+        .where(model.c.provider_id == discovery.c.provider_id, model.c.gone_at.is_(None))
+        .scalar_subquery()
+    )
+    query = sa.select(
+        discovery.c.provider_id,
+        discovery.c.status,
+        discovery.c.checked_at,
+        discovery.c.ok_at,
+        discovery.c.key_verified_at,
+        discovery.c.error_sealed,
+        discovery.c.next_check_at,
+        listed.label("model_count"),
+    ).where(discovery.c.provider_id.in_(list(provider_ids)))
+    return {
+        row.provider_id: Verdict(row.provider_id, DiscoveryStatus(row.status), *row[2:])
+        for row in tx.execute(query)
+    }
+
+
+def models(tx: sa.Connection, provider_ids: Iterable[str]) -> Sequence[CatalogueModel]:
+    """The models now listed by these providers, by provider, then by id."""
+    columns = [model.c[name] for name in CatalogueModel.__dataclass_fields__]
+    query = (
+        sa.select(*columns)
+        .where(model.c.provider_id.in_(list(provider_ids)), model.c.gone_at.is_(None))
+        .order_by(model.c.provider_id, model.c.upstream_id)
+    )
+    return [CatalogueModel(*row) for row in tx.execute(query)]
+
+
+def providers_listing(tx: sa.Connection, upstream_id: str) -> Sequence[str]:
+    """The ids of enabled, living providers that now list this model."""
+    query = (
+        sa.select(model.c.provider_id)
+        .join(provider, provider.c.id == model.c.provider_id)
+        .where(
+            model.c.upstream_id == upstream_id,
+            model.c.gone_at.is_(None),
+            provider.c.enabled.is_(True),
+            provider.c.deleted_at.is_(None),
+        )
+        .order_by(model.c.provider_id)
+    )
+    return tx.execute(query).scalars().all()

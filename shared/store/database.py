@@ -1,0 +1,118 @@
+"""Connections and transactions, the same way on SQLite and PostgreSQL.
+
+A write transaction on SQLite begins IMMEDIATE (a deferred one that turns into a write fails at
+once with "database is locked" instead of waiting). Waiting for a lock ends after 5 s on both
+databases, and PostgreSQL frees the locks of a stopped process after 10 s.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.pool import Pool
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
+
+LOCK_TIMEOUT_MS: Final = 5_000
+IDLE_IN_TRANSACTION_MS: Final = 10_000
+MINIMUM_SQLITE: Final = (3, 35, 0)  # RETURNING
+
+# What a database that is away, restarting, locked or full raises. A statement that is wrong
+# raises something else, and is a defect.
+UNAVAILABLE: Final = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
+
+
+def reason_of(fault: Exception) -> str:
+    """The database's own first line about a failure, without the statement and its values."""
+    return str(getattr(fault, "orig", fault)).strip().partition("\n")[0]
+
+
+class database_now(GenericFunction[float]):  # noqa: N801 - SQLAlchemy names functions so
+    """The database's clock in Unix seconds: the one clock that all workers share."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+
+@compiles(database_now, "sqlite")
+def _now_sqlite(_element: database_now, _compiler: SQLCompiler, **_: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(database_now, "postgresql")
+def _now_postgresql(_element: database_now, _compiler: SQLCompiler, **_: Any) -> str:
+    return "extract(epoch FROM clock_timestamp())::double precision"
+
+
+class Database:
+    """One database and its pool of connections; safe to share between threads."""
+
+    def __init__(self, url: str, *, pool: type[Pool] | None = None, pool_size: int = 5) -> None:
+        self.is_sqlite = url.startswith("sqlite")
+        options: dict[str, Any] = {"poolclass": pool} if pool else {}
+        if self.is_sqlite:
+            if sqlite3.sqlite_version_info < MINIMUM_SQLITE:
+                raise RuntimeError(f"expected SQLite 3.35 or newer, got {sqlite3.sqlite_version}")
+            target = sa.make_url(url)
+            options["connect_args"] = {"timeout": LOCK_TIMEOUT_MS / 1000}
+        else:
+            target = sa.make_url(url).set(drivername="postgresql+psycopg")
+            settings = (
+                f"-c lock_timeout={LOCK_TIMEOUT_MS} "
+                f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS}"
+            )
+            options["connect_args"] = {
+                "connect_timeout": 5,
+                "options": settings,
+                # A server that vanished without a word is noticed in about 15 s.
+                "keepalives_idle": 5,
+                "keepalives_interval": 5,
+                "keepalives_count": 2,
+                "tcp_user_timeout": 15_000,
+            }
+            options["pool_pre_ping"] = True
+        if pool is None:
+            options |= {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": 5}
+        self.engine = sa.create_engine(target, **options)
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        self._writing = self.engine.execution_options(dragoman_write=True)
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A transaction that only reads."""
+        with self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction that commits when the block ends, and leaves nothing when it raises."""
+        with self._writing.begin() as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # we begin transactions ourselves, in _begin_sqlite
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={LOCK_TIMEOUT_MS}",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    writing = connection.get_execution_options().get("dragoman_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

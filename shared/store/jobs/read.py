@@ -1,0 +1,85 @@
+"""What owners and waiting requests read of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from shared.domain import GateReason, JobState
+from shared.store.jobs.rows import Job
+from shared.store.schema import chat_job, provider, provider_gate
+
+POSITION_LIMIT: Final = 1_000
+
+_JOB = [
+    chat_job.c[name]
+    for name in Job.__dataclass_fields__
+    if name not in {"provider_slug", "provider_enabled", "gate_reason", "gate_closed_until"}
+]
+_QUERY = (
+    sa.select(
+        *_JOB,
+        provider.c.slug.label("provider_slug"),
+        provider.c.enabled.label("provider_enabled"),
+        provider_gate.c.reason.label("gate_reason"),
+        provider_gate.c.closed_until.label("gate_closed_until"),
+    )
+    .join(provider, provider.c.id == chat_job.c.provider_id)
+    .outerjoin(provider_gate, provider_gate.c.provider_id == chat_job.c.provider_id)
+)
+
+
+def get(tx: sa.Connection, job_id: str, *, owner: str | None) -> Job | None:
+    """The job of this owner (None: of any owner), or None."""
+    query = _QUERY.where(chat_job.c.id == job_id)
+    if owner is not None:
+        query = query.where(chat_job.c.owner == owner)
+    row = tx.execute(query).mappings().first()
+    return _job(row) if row else None
+
+
+def _job(row: sa.RowMapping) -> Job:
+    values: dict[str, Any] = dict(row)
+    values["state"] = JobState(values["state"])
+    reason = values["gate_reason"]
+    values["gate_reason"] = GateReason(reason) if reason else None
+    return Job(**values)
+
+
+def states(tx: sa.Connection, job_ids: Iterable[str]) -> Mapping[str, JobState]:
+    """The state of each of these jobs that still exists."""
+    query = sa.select(chat_job.c.id, chat_job.c.state).where(chat_job.c.id.in_(list(job_ids)))
+    return {row.id: JobState(row.state) for row in tx.execute(query)}
+
+
+def queue_position(tx: sa.Connection, job: Job) -> int | None:
+    """How many queued jobs of the same provider are ahead, plus one; None beyond 1,000.
+
+    An estimate by nature: other providers' jobs do not count, because each provider's lane moves
+    by itself.
+    """
+    ahead = (
+        sa.select(sa.literal(1))
+        .select_from(chat_job)
+        .where(
+            sa.text("chat_job.state = 'queued'"),
+            chat_job.c.provider_id == job.provider_id,
+            chat_job.c.id < job.id,
+        )
+        .limit(POSITION_LIMIT)
+        .subquery()
+    )
+    count = tx.execute(sa.select(sa.func.count()).select_from(ahead)).scalar_one()
+    return None if count >= POSITION_LIMIT else int(count) + 1
+
+
+def running_of(tx: sa.Connection, provider_id: str) -> int:
+    """How many calls to this provider are under way."""
+    query = (
+        sa.select(sa.func.count())
+        .select_from(chat_job)
+        .where(sa.text("chat_job.state = 'in_progress'"), chat_job.c.provider_id == provider_id)
+    )
+    return int(tx.execute(query).scalar_one())

@@ -1,0 +1,173 @@
+"""The shapes in which jobs enter and leave the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shared.domain import GateReason, JobState
+
+TABLE: Final = "chat_job"
+REQUEST: Final = "request_sealed"
+RESULT: Final = "result_sealed"
+ERROR: Final = "error_sealed"
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long a result is kept after its end, in seconds, by the job's `store` flag."""
+
+    stored: float
+    unstored: float
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job about to be accepted; times in Unix seconds, `request_sealed` is the upstream body."""
+
+    id: str
+    owner: str
+    key_id: str
+    request_id: str | None
+    provider_id: str
+    model: str
+    upstream_model: str
+    background: bool
+    store: bool
+    service_tier: str
+    metadata: Mapping[str, str]
+    on_interrupt: str
+    on_unavailable: str
+    deadline: float
+    created_at: float
+    request_sealed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as its owner may see it, and why it waits."""
+
+    id: str
+    owner: str
+    provider_id: str
+    provider_slug: str
+    model: str
+    background: bool
+    store: bool
+    service_tier: str
+    metadata: Mapping[str, str]
+    state: JobState
+    calls: int
+    created_at: float
+    deadline: float
+    started_at: float | None
+    completed_at: float | None
+    expires_at: float | None
+    version: int
+    last_cause: str | None
+    error_code: str | None
+    may_have_been_billed: bool
+    error_sealed: str | None
+    result_sealed: str | None
+    on_unavailable: str
+    provider_enabled: bool
+    gate_reason: GateReason | None
+    gate_closed_until: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The provider of a claimed job, as the engine needs it; the key is still sealed."""
+
+    id: str
+    slug: str
+    chat_url: str
+    models_url: str
+    api_key_sealed: str | None
+    api_key_fingerprint: str | None
+    options: Mapping[str, Any]
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """A job that this worker now holds. (worker_id, attempt) is the fence of every later move."""
+
+    id: str
+    worker_id: str
+    attempt: int
+    target: Target
+    request_id: str | None
+    request_sealed: str
+    on_interrupt: str
+    on_unavailable: str
+    interrupts: int
+    deadline: float
+    background: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one claim did: the row of `job_attempt`. Durations in seconds."""
+
+    chat_url: str
+    key_fingerprint: str | None
+    provider_revision: int
+    started_at: float
+    ended_at: float
+    calls: int
+    outcome: str
+    sent: bool
+    connect_seconds: float | None = None
+    first_byte_seconds: float | None = None
+    upstream_status: int | None = None
+    upstream_request_id: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GateEffect:
+    """What a call showed of its provider: answered, refused for the moment, or broke.
+
+    `cause` None means that the provider answered; else it is the error code. `strike` only
+    counts; five in a row close the gate. `retry_after` (seconds) is what the upstream named.
+    """
+
+    provider_id: str
+    call_started_at: float
+    cause: str | None = None
+    strike: bool = False
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one claim ended: `state` COMPLETED, FAILED, or QUEUED for a safe return to the queue.
+
+    `extra_calls` are tries beyond the one that the claim counted (-1: none was begun after all).
+    """
+
+    job_id: str
+    worker_id: str
+    attempt: int
+    state: JobState
+    evidence: Evidence | None = None
+    gate: GateEffect | None = None
+    result_sealed: str | None = None
+    error_code: str | None = None
+    error_sealed: str | None = None
+    may_have_been_billed: bool = False
+    extra_calls: int = 0
+    interrupted: bool = False
+    not_before: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one sweep did, by job id."""
+
+    workers: Sequence[str]
+    requeued: Sequence[str]
+    ended: Sequence[str]

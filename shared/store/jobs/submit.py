@@ -1,0 +1,129 @@
+"""Moves of the registry: accept, cancel, and the ends that it writes itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from shared.domain import JobState
+from shared.errors import Cancelled, DeadlineExceeded, JobProviderDeleted
+from shared.store.jobs.rows import NewJob, Retention
+from shared.store.schema import chat_job, provider
+
+
+def insert(tx: sa.Connection, job: NewJob) -> bool:
+    """Accept a job; False when its provider was deleted or disabled in the meantime."""
+    values = {
+        "id": job.id,
+        "owner": job.owner,
+        "key_id": job.key_id,
+        "request_id": job.request_id,
+        "model": job.model,
+        "upstream_model": job.upstream_model,
+        "background": job.background,
+        "store": job.store,
+        "service_tier": job.service_tier,
+        "metadata": job.metadata,
+        "on_interrupt": job.on_interrupt,
+        "on_unavailable": job.on_unavailable,
+        "state": JobState.QUEUED.value,
+        "attempt": 0,
+        "calls": 0,
+        "interrupts": 0,
+        "losses": 0,
+        "not_before": 0.0,
+        "deadline": job.deadline,
+        "created_at": job.created_at,
+        "version": 1,
+        "may_have_been_billed": False,
+        "request_sealed": job.request_sealed,
+    }
+    literals = [sa.bindparam(name, value, chat_job.c[name].type) for name, value in values.items()]
+    source = sa.select(provider.c.id, *literals).where(
+        provider.c.id == job.provider_id,
+        provider.c.deleted_at.is_(None),
+        provider.c.enabled.is_(True),
+    )
+    statement = (
+        sa.insert(chat_job)
+        .from_select(["provider_id", *values], source, include_defaults=False)
+        .returning(chat_job.c.id)
+    )
+    return tx.execute(statement).first() is not None
+
+
+def cancel(tx: sa.Connection, job_id: str, *, now: float, retention: Retention) -> bool:
+    """End a live job as `cancelled`; False when it had ended already."""
+    return bool(
+        _end(
+            tx,
+            chat_job.c.id == job_id,
+            chat_job.c.state.in_((JobState.QUEUED, JobState.IN_PROGRESS)),
+            state=JobState.CANCELLED,
+            code=Cancelled.code,
+            now=now,
+            retention=retention,
+        )
+    )
+
+
+def expire_foreground(
+    tx: sa.Connection, job_ids: Sequence[str], *, now: float, retention: Retention
+) -> Sequence[str]:
+    """End the foreground jobs whose deadline no worker kept; returns the ids that it ended."""
+    return _end(
+        tx,
+        chat_job.c.id.in_(list(job_ids)),
+        chat_job.c.state.in_((JobState.QUEUED, JobState.IN_PROGRESS)),
+        chat_job.c.deadline < now,
+        state=JobState.FAILED,
+        code=DeadlineExceeded.code,
+        now=now,
+        retention=retention,
+    )
+
+
+def fail_of_deleted_provider(
+    tx: sa.Connection, provider_id: str, *, now: float, retention: Retention
+) -> Sequence[str]:
+    """End every queued job of a provider that is gone; returns their ids."""
+    return _end(
+        tx,
+        chat_job.c.provider_id == provider_id,
+        sa.text("chat_job.state = 'queued'"),
+        state=JobState.FAILED,
+        code=JobProviderDeleted.code,
+        now=now,
+        retention=retention,
+    )
+
+
+def _end(
+    tx: sa.Connection,
+    *conditions: sa.ColumnElement[bool] | sa.TextClause,
+    state: JobState,
+    code: str,
+    now: float,
+    retention: Retention,
+) -> Sequence[str]:
+    statement = (
+        sa.update(chat_job)
+        .where(*conditions)
+        .values(
+            state=state,
+            error_code=code,
+            # A call under way may be billed although nobody waits for its answer any more.
+            may_have_been_billed=chat_job.c.state == JobState.IN_PROGRESS,
+            completed_at=now,
+            expires_at=now + kept_for(retention),
+            version=chat_job.c.version + 1,
+        )
+        .returning(chat_job.c.id)
+    )
+    return tx.execute(statement).scalars().all()
+
+
+def kept_for(retention: Retention) -> sa.ColumnElement[float]:
+    """Seconds that a row's result is kept, as an SQL expression."""
+    return sa.case((chat_job.c.store, retention.stored), else_=retention.unstored)

@@ -1,0 +1,115 @@
+"""What nobody else does: jobs of dead workers, deadlines in the queue, results past their time.
+
+One worker at a time runs the sweep (`store.leases.lead`); two at once would be harmless, because
+every move is conditional.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import sqlalchemy as sa
+
+from shared.domain import MAX_CALLS, MAX_LOSSES, TERMINAL, JobState, OnInterrupt
+from shared.errors import DeadlineExceeded, Interrupted, Poisoned
+from shared.store import leases
+from shared.store.jobs.rows import Retention, Swept
+from shared.store.jobs.submit import kept_for
+from shared.store.schema import chat_job, job_attempt, worker
+
+PURGE_BATCH: Final = 500
+
+
+def sweep(tx: sa.Connection, *, now: float, retention: Retention) -> Swept:
+    """Act on dead workers and passed deadlines; returns what changed, by job id."""
+    leases.mark_suspects(tx)
+    dead = leases.dead_workers(tx)
+    requeued: list[str] = []
+    ended: list[str] = []
+    for worker_id in dead:
+        held = sa.and_(sa.text("chat_job.state = 'in_progress'"), chat_job.c.worker_id == worker_id)
+        poisoned = chat_job.c.losses + 1 >= MAX_LOSSES
+        again = sa.and_(
+            chat_job.c.on_interrupt == OnInterrupt.RETRY,
+            chat_job.c.interrupts + 1 < MAX_CALLS,
+        )
+        ended += _fail(tx, held, poisoned, code=Poisoned.code, now=now, retention=retention)
+        requeued += _requeue(tx, sa.and_(held, again))
+        ended += _fail(tx, held, code=Interrupted.code, now=now, retention=retention)
+    if dead:
+        tx.execute(sa.delete(worker).where(worker.c.id.in_(dead)))
+    ended += _expire_queued(tx, now=now, retention=retention)
+    return Swept(workers=dead, requeued=requeued, ended=ended)
+
+
+def _fail(
+    tx: sa.Connection,
+    *conditions: sa.ColumnElement[bool],
+    code: str,
+    now: float,
+    retention: Retention,
+) -> Sequence[str]:
+    statement = (
+        sa.update(chat_job)
+        .where(*conditions)
+        .values(
+            state=JobState.FAILED,
+            error_code=code,
+            may_have_been_billed=True,
+            losses=chat_job.c.losses + 1,
+            completed_at=now,
+            expires_at=now + kept_for(retention),
+            version=chat_job.c.version + 1,
+        )
+        .returning(chat_job.c.id)
+    )
+    return tx.execute(statement).scalars().all()
+
+
+def _requeue(tx: sa.Connection, condition: sa.ColumnElement[bool]) -> Sequence[str]:
+    statement = (
+        sa.update(chat_job)
+        .where(condition)
+        .values(
+            state=JobState.QUEUED,
+            worker_id=None,
+            losses=chat_job.c.losses + 1,
+            interrupts=chat_job.c.interrupts + 1,
+            last_cause=Interrupted.code,
+            version=chat_job.c.version + 1,
+        )
+        .returning(chat_job.c.id)
+    )
+    return tx.execute(statement).scalars().all()
+
+
+def _expire_queued(tx: sa.Connection, *, now: float, retention: Retention) -> Sequence[str]:
+    statement = (
+        sa.update(chat_job)
+        .where(sa.text("chat_job.state = 'queued'"), chat_job.c.deadline <= now)
+        .values(
+            state=JobState.FAILED,
+            error_code=DeadlineExceeded.code,
+            may_have_been_billed=chat_job.c.interrupts > 0,
+            completed_at=now,
+            expires_at=now + kept_for(retention),
+            version=chat_job.c.version + 1,
+        )
+        .returning(chat_job.c.id)
+    )
+    return tx.execute(statement).scalars().all()
+
+
+def purge(tx: sa.Connection, *, now: float) -> int:
+    """Delete up to 500 ended jobs past their time, with their attempts; returns how many."""
+    expired = (
+        sa.select(chat_job.c.id)
+        .where(chat_job.c.expires_at <= now, chat_job.c.state.in_(TERMINAL))
+        .limit(PURGE_BATCH)
+    )
+    job_ids = tx.execute(expired).scalars().all()
+    if job_ids:
+        tx.execute(sa.delete(job_attempt).where(job_attempt.c.job_id.in_(job_ids)))
+        tx.execute(sa.delete(chat_job).where(chat_job.c.id.in_(job_ids)))
+    return len(job_ids)

@@ -1,0 +1,138 @@
+"""`dragoman migrate`: the schema, the keyring and the first admin key.
+
+Only this makes a missing keyring or admin key. It may run on every start and from several
+machines at once: one runs, the others wait and then find nothing to do.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from shared.config import Settings, without_password
+from shared.crypto import Keyring, Sealer, load_keyring
+from shared.errors import ConfigurationError
+from shared.store import access
+from shared.store.database import UNAVAILABLE, Database, reason_of
+from shared.store.opening import PROOF, PROOF_PLACE, SCHEMA_REVISION, check_keyring
+from shared.store.schema import installation
+from shared.telemetry import Secret
+
+MIGRATION_LOCK: Final = 0x6D696772617465
+_SCRIPTS: Final = Path(__file__).parent / "migrations"
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationReport:
+    """What one run did; the paths are None where the file existed already."""
+
+    revision: int
+    keyring_created: Path | None
+    admin_key_created: Path | None
+    admin_key_file: Path
+
+
+def migrate(settings: Settings) -> MigrationReport:
+    """Bring the database to this code's schema and make what is missing.
+
+    Raises ConfigurationError when the database is away, or was sealed with a keyring that is gone.
+    """
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database = Database(settings.database_url, pool=sa.pool.NullPool)
+    try:
+        with database.write() as tx:
+            if tx.dialect.name != "sqlite":
+                tx.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+            upgrade(tx)
+            sealer, keyring_created = _keyring(tx, settings)
+            admin_key_created = _admin_key(tx, settings)
+            _prove(tx, sealer)
+    except UNAVAILABLE as fault:
+        origin = f"DATABASE_URL ({without_password(settings.database_url)})"
+        raise ConfigurationError(
+            [f"{origin}: expected a database that answers, got: {reason_of(fault)}"]
+        ) from None
+    finally:
+        database.dispose()
+    return MigrationReport(
+        SCHEMA_REVISION, keyring_created, admin_key_created, settings.admin_key_file
+    )
+
+
+def alembic_config(tx: sa.Connection) -> Config:
+    """Alembic's configuration for a run on this connection."""
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS))
+    config.attributes["connection"] = tx
+    return config
+
+
+def upgrade(tx: sa.Connection, revision: str = "head") -> None:
+    """Run the migrations up to `revision` in this transaction."""
+    command.upgrade(alembic_config(tx), revision)
+
+
+def _keyring(tx: sa.Connection, settings: Settings) -> tuple[Sealer, Path | None]:
+    proof = tx.execute(sa.select(installation.c.keyring_proof)).scalar_one()
+    path = settings.keyring_file
+    if settings.keyring is not None or path.exists() or proof is not None:
+        # With a proof and no keyring this raises: a fresh one could open nothing that is stored.
+        return Sealer(load_keyring(settings)), None
+    keyring = Keyring.generate()
+    write_secret(path, keyring.dump())
+    return Sealer(keyring), path
+
+
+def _prove(tx: sa.Connection, sealer: Sealer) -> None:
+    proof = tx.execute(sa.select(installation.c.keyring_proof)).scalar_one()
+    if proof is not None:
+        check_keyring(sealer, proof)
+        return
+    tx.execute(sa.update(installation).values(keyring_proof=sealer.seal(PROOF, **PROOF_PLACE)))
+
+
+def _admin_key(tx: sa.Connection, settings: Settings) -> Path | None:
+    path = settings.admin_key_file
+    created = None
+    if path.exists():
+        secret = Secret(path.read_text("utf-8").strip())
+        if len(secret.reveal()) < 32:
+            raise ConfigurationError(
+                [
+                    f"DRAGOMAN_ADMIN_KEY_FILE ({path}): expected a key of at least 32 characters, "
+                    f"got {len(secret.reveal())}"
+                ]
+            )
+    elif access.any_admin(tx):
+        return None  # the operator took the file away on purpose
+    else:
+        secret = access.new_secret()
+        write_secret(path, secret.reveal() + "\n")
+        created = path
+    if not access.has_digest(tx, access.digest(secret.reveal())):
+        access.add_key(
+            tx,
+            secret,
+            name="first admin key",
+            owner="admin",
+            role=access.Role.ADMIN,
+            now=time.time(),
+        )
+    return created
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write a new file that only its owner can read; raises FileExistsError rather than replace."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,1 @@
+"""Schema migrations, run by `shared.store.migrate` and by nothing else."""

@@ -1,0 +1,68 @@
+"""Opening the store: the schema must fit this code, and the keyring what is sealed in it."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.pool import Pool
+
+from shared.config import Settings, without_password
+from shared.crypto import SealBroken, Sealer, load_keyring
+from shared.errors import ConfigurationError
+from shared.store.database import UNAVAILABLE, Database, reason_of
+from shared.store.schema import installation
+
+SCHEMA_REVISION = 1
+PROOF_PLACE = {"table": "installation", "row": "1", "column": "keyring_proof"}
+PROOF = b"dragoman"
+
+
+def open_store(
+    settings: Settings, *, pool: type[Pool] | None = None, pool_size: int = 5
+) -> tuple[Database, Sealer]:
+    """The database and the sealer of this configuration.
+
+    Raises ConfigurationError when the database is away, was never migrated, is older or newer
+    than this code can run on, or was sealed with another keyring.
+    """
+    sealer = Sealer(load_keyring(settings))
+    database = Database(settings.database_url, pool=pool, pool_size=pool_size)
+    origin = f"DATABASE_URL ({without_password(settings.database_url)})"
+    try:
+        with database.read() as tx:
+            row = tx.execute(sa.select(installation)).first()
+    except (*UNAVAILABLE, exc.ProgrammingError) as fault:
+        row, reason = None, reason_of(fault)
+    else:
+        reason = "no row in `installation`"
+    if row is None:
+        raise ConfigurationError(
+            [f"{origin}: expected a database prepared by `dragoman migrate`, got: {reason}"]
+        )
+    if row.revision < SCHEMA_REVISION or row.compatible_from > SCHEMA_REVISION:
+        raise ConfigurationError(
+            [
+                f"{origin}: expected a schema that revision {SCHEMA_REVISION} can run on, got "
+                f"revision {row.revision}, made for {row.compatible_from} and newer. "
+                + (
+                    "Run `dragoman migrate`."
+                    if row.revision < SCHEMA_REVISION
+                    else "Start a newer release."
+                )
+            ]
+        )
+    check_keyring(sealer, row.keyring_proof)
+    return database, sealer
+
+
+def check_keyring(sealer: Sealer, proof: str) -> None:
+    """Raise ConfigurationError when the database was sealed with another keyring."""
+    try:
+        sealer.open(proof, **PROOF_PLACE)
+    except SealBroken:
+        raise ConfigurationError(
+            [
+                "DRAGOMAN_KEYRING_FILE or DRAGOMAN_KEYRING: expected the keyring that this "
+                "database was sealed with, got another one. Restore it from your backup."
+            ]
+        ) from None

@@ -1,0 +1,131 @@
+"""Providers: the registered endpoints. Only the registry writes here.
+
+Every change appends its event in the same transaction, so that no consumer can see one without
+the other. A deleted provider stays as a tombstone without its key; its name and slug are free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from shared.domain import EventType
+from shared.errors import ProviderNameTaken
+from shared.store import events
+from shared.store.schema import provider
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One provider as stored; the API key stays sealed."""
+
+    id: str
+    name: str
+    slug: str
+    endpoint: str
+    chat_url: str
+    models_url: str
+    host: str
+    port: int
+    api_key_sealed: str | None
+    api_key_last4: str | None
+    api_key_fingerprint: str | None
+    api_key_rotated_at: float | None
+    description: str
+    tags: Sequence[str]
+    visibility: str | Sequence[str]
+    options: Mapping[str, Any]
+    max_concurrency: int | None
+    enabled: bool
+    revision: int
+    created_at: float
+    updated_at: float
+    deleted_at: float | None = None
+
+    def visible_to(self, owner: str, *, admin: bool) -> bool:
+        """Whether this caller may know that the provider exists."""
+        if admin or self.visibility == "everyone":
+            return True
+        return not isinstance(self.visibility, str) and owner in self.visibility
+
+
+_COLUMNS = [provider.c[name] for name in Provider.__dataclass_fields__]
+
+
+def _provider(row: Sequence[Any]) -> Provider:
+    return Provider(*row)
+
+
+def fold(name: str) -> str:
+    """The form in which names are compared: without regard to case."""
+    return name.casefold()
+
+
+def create(tx: sa.Connection, new: Provider) -> events.Event:
+    """Store a provider and its `provider.created`; raises ProviderNameTaken."""
+    values = {name: getattr(new, name) for name in Provider.__dataclass_fields__}
+    try:
+        with tx.begin_nested():
+            tx.execute(sa.insert(provider).values(**values, name_folded=fold(new.name)))
+    except exc.IntegrityError:
+        field = "slug" if by_slug(tx, new.slug) else "name"
+        raise ProviderNameTaken(
+            f"Expected a {field} that no other provider has, got {getattr(new, field)!r}, which "
+            f"is taken. Choose another {field}, or delete the provider that has it.",
+            param=field,
+        ) from None
+    return events.append(
+        tx,
+        EventType.PROVIDER_CREATED,
+        subject=new.id,
+        revision=new.revision,
+        at=new.created_at,
+    )
+
+
+def by_id(tx: sa.Connection, provider_id: str) -> Provider | None:
+    """The living provider with this id."""
+    return _one(tx, provider.c.id == provider_id)
+
+
+def by_slug(tx: sa.Connection, slug: str) -> Provider | None:
+    """The living provider with this slug."""
+    return _one(tx, provider.c.slug == slug)
+
+
+def _one(tx: sa.Connection, condition: sa.ColumnElement[bool]) -> Provider | None:
+    query = sa.select(*_COLUMNS).where(condition, provider.c.deleted_at.is_(None))
+    row = tx.execute(query).first()
+    return _provider(row) if row else None
+
+
+def living(tx: sa.Connection, ids: Iterable[str] | None = None) -> Sequence[Provider]:
+    """All living providers, or those of them among `ids`, oldest first."""
+    query = sa.select(*_COLUMNS).where(provider.c.deleted_at.is_(None)).order_by(provider.c.id)
+    if ids is not None:
+        query = query.where(provider.c.id.in_(list(ids)))
+    return [_provider(row) for row in tx.execute(query)]
+
+
+def delete(tx: sa.Connection, provider_id: str, *, at: float) -> events.Event | None:
+    """Turn a living provider into a tombstone without key; None when there is none."""
+    row = tx.execute(
+        sa.update(provider)
+        .where(provider.c.id == provider_id, provider.c.deleted_at.is_(None))
+        .values(
+            deleted_at=at,
+            updated_at=at,
+            api_key_sealed=None,
+            revision=provider.c.revision + 1,
+        )
+        .returning(provider.c.revision)
+    ).first()
+    if row is None:
+        return None
+    return events.append(
+        tx, EventType.PROVIDER_DELETED, subject=provider_id, revision=row.revision, at=at
+    )
