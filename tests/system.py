@@ -102,6 +102,11 @@ class System:
         return self._api
 
     @property
+    def database_url(self) -> str:
+        """What it was told, or the embedded default."""
+        return self.env.get("DATABASE_URL", f"sqlite:///{self.data_dir}/dragoman.db")
+
+    @property
     def runner_pid(self) -> int:
         """The process of `up` itself."""
         assert self._process is not None, "not started"
@@ -126,10 +131,17 @@ class System:
         return psutil.Process(self.pid_of(name))
 
     def signal(self, name: str, number: signal.Signals) -> int:
-        """Send a signal; the pid that got it."""
-        pid = self.pid_of(name)
-        os.kill(pid, number)
-        return pid
+        """Send a signal; the pid that got it. Waits for a restart that is under way."""
+
+        def send() -> int | None:
+            pid = self.pid_of(name)
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:  # it has died, and run.json does not know yet
+                return None
+            return pid
+
+        return eventually(send, 30)
 
     def restarted(self, name: str, old_pid: int, timeout: float = 30) -> int:
         """The pid of the successor of `old_pid`, once the runner has started it."""

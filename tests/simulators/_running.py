@@ -47,6 +47,9 @@ class Running:
     def calls(self) -> dict[str, Calls]:
         return self.simulator.ledger.calls()
 
+    def calls_of(self, mark: str) -> Calls:
+        return self.simulator.ledger.calls_of(mark)
+
     def wait_until(self, reached: Callable[[Stats], bool], timeout: float) -> Stats:
         """Block until `reached(stats)` holds; raises TimeoutError after `timeout` seconds."""
         return self.simulator.ledger.wait_until(reached, timeout)
@@ -140,6 +143,9 @@ class Remote:
 
     def calls(self) -> dict[str, Calls]:
         return msgspec.json.decode(self._http.get("/sim/calls").content, type=dict[str, Calls])
+
+    def calls_of(self, mark: str) -> Calls:
+        return msgspec.json.decode(self._http.get(f"/sim/calls/{mark}").content, type=Calls)
 
     def wait_until(self, reached: Callable[[Stats], bool], timeout: float) -> Stats:
         """Ask every 20 ms until `reached(stats)` holds; TimeoutError after `timeout` seconds."""

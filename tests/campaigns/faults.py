@@ -1,0 +1,140 @@
+"""Faults, drawn from a seed: kills, freezes and losses of every process and of Valkey."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.campaigns.stage import LEASE_SECONDS, Stage
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault that was made. `at` and `until` are `time.time()`."""
+
+    what: str
+    at: float
+    until: float
+
+
+class Injector:
+    """Makes one fault after another, on its own thread from `start` to `stop`.
+
+    `pause` is the mean time between two faults, in seconds.
+    """
+
+    def __init__(self, stage: Stage, *, seed: int, pause: float, say: Say) -> None:
+        self.faults: list[Fault] = []
+        self.error: BaseException | None = None
+        self._stage = stage
+        self._random = random.Random(seed)
+        self._pause = pause
+        self._say = say
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="faults")
+        self._menu: dict[str, tuple[float, Callable[[], str]]] = {
+            "kill chat-worker": (4, lambda: self._kill("chat-worker")),
+            "kill registry": (2, lambda: self._kill("registry")),
+            "kill discovery-worker": (1, lambda: self._kill("discovery-worker")),
+            "kill beat": (1, lambda: self._kill("beat")),
+            "freeze chat-worker": (2, lambda: self._freeze("chat-worker", 2.5 * LEASE_SECONDS)),
+            "freeze registry": (1, lambda: self._freeze("registry", 3)),
+            "kill second chat-worker": (3, self._kill_extra),
+            "flush valkey": (2, self._flush),
+            "stop and wipe valkey": (2, self._lose_valkey),
+            "freeze valkey": (1, self._freeze_valkey),
+            "kill the runner": (1, self._kill_runner),
+        }
+        if stage.extra is None:
+            del self._menu["kill second chat-worker"]
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the fault that is under way; raises what went wrong in making one."""
+        self._stopping.set()
+        self._thread.join()
+        if self.error is not None:
+            raise self.error
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.wait(self._random.expovariate(1 / self._pause)):
+                self.inject()
+        except BaseException as error:
+            self.error = error
+
+    def inject(self) -> Fault:
+        """Make the next fault of the seed and wait until what was stopped runs again."""
+        names = list(self._menu)
+        name = self._random.choices(names, [self._menu[name][0] for name in names])[0]
+        at = time.time()
+        detail = self._menu[name][1]()
+        fault = Fault(f"{name} {detail}".strip(), at, time.time())
+        self.faults.append(fault)
+        self._say(f"fault {len(self.faults)}: {fault.what}")
+        return fault
+
+    def _kill(self, name: str) -> str:
+        pid = self._stage.system.signal(name, signal.SIGKILL)
+        return f"({pid})"
+
+    def _freeze(self, name: str, longest: float) -> str:
+        seconds = self._random.uniform(0.5, longest)
+        with self._stage.system.suspended(name):
+            time.sleep(seconds)
+        return f"for {seconds:.1f} s"
+
+    def _kill_extra(self) -> str:
+        assert self._stage.extra is not None
+        self._stage.extra.end(signal.SIGKILL)
+        self._stage.extra.start()
+        return ""
+
+    def _flush(self) -> str:
+        self._stage.valkey.flush()
+        return ""
+
+    def _lose_valkey(self) -> str:
+        seconds = self._random.uniform(0.2, 5)
+        self._stage.valkey.stop()
+        self._stage.valkey.wipe()
+        time.sleep(seconds)
+        self._stage.valkey.start()
+        return f"for {seconds:.1f} s"
+
+    def _freeze_valkey(self) -> str:
+        seconds = self._random.uniform(0.5, 4)
+        self._stage.valkey.freeze()
+        time.sleep(seconds)
+        self._stage.valkey.thaw()
+        return f"for {seconds:.1f} s"
+
+    def _kill_runner(self) -> str:
+        """Everything that the runner started must end with it, then all starts again."""
+        system = self._stage.system
+        pids = system.pids()
+        system.kill()
+        deadline = time.monotonic() + 5
+        while alive := [name for name, pid in pids.items() if _alive(pid)]:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"5 s after the runner was killed, these live: {alive}")
+            time.sleep(0.05)
+        system.start()
+        return ""
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,93 @@
+"""What a campaign plays on: a system, a counting upstream, a Valkey and a second chat worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.simulators import Remote, spawned
+from tests.system import ROOT, System
+from tests.valkey import OwnValkey
+
+LEASE_SECONDS = 3
+
+
+class ExtraWorker:
+    """A chat worker beside the runner's own, so that the living can notice the dead."""
+
+    def __init__(self, environ: Mapping[str, str], log: Path) -> None:
+        self._environ = environ
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it (again); it is ready some time later."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "services.chat_worker"],
+                cwd=ROOT,
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def end(self, number: signal.Signals) -> None:
+        """Send `number` and wait for the end; stopped ones are continued."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(signal.SIGCONT)
+            process.send_signal(number)
+            process.wait(60)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Everything runs; `model` is what to ask for. `extra` is None without a second worker."""
+
+    system: System
+    upstream: Remote
+    valkey: OwnValkey
+    extra: ExtraWorker | None
+    model: str
+
+
+@contextmanager
+def stage(
+    folder: Path, *, env: Mapping[str, str] | None = None, second_worker: bool = True
+) -> Iterator[Stage]:
+    """Start it all in `folder`; ends it all, also after an error."""
+    with ExitStack() as stack:
+        # A socket's path holds about 100 bytes, and a test's folder may be longer.
+        short = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dragoman-")))
+        valkey = stack.enter_context(OwnValkey(short))
+        upstream = stack.enter_context(spawned())
+        settings = {
+            "REDIS_URL": valkey.url,
+            "DRAGOMAN_LEASE_SECONDS": str(LEASE_SECONDS),
+            "DRAGOMAN_GRACE_SECONDS": "10",
+            **(env or {}),
+        }
+        system = stack.enter_context(System(folder / "data", env=settings))
+        provider = system.api.add_provider("campaign", upstream.url)
+        extra = None
+        if second_worker:
+            inherited = {k: v for k, v in os.environ.items() if not k.startswith("DRAGOMAN_")}
+            own = {"DRAGOMAN_DATA_DIR": str(system.data_dir), "PYTHONPATH": str(ROOT)}
+            allow = {"DRAGOMAN_OUTBOUND_ALLOW": "loopback", "DRAGOMAN_PORT": str(system.port)}
+            extra = ExtraWorker({**inherited, **allow, **settings, **own}, folder / "extra.log")
+            extra.start()
+            stack.callback(extra.end, signal.SIGTERM)
+        yield Stage(system, upstream, valkey, extra, f"{provider['slug']}/sim-model")
