@@ -1,0 +1,68 @@
+"""What `./dragoman` does first: see that .venv is complete, then become the real command.
+
+Standard library only: it runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import NoReturn
+
+from deploy.venv import CannotStart, Venv, ensure, say
+
+ROOT = Path(__file__).resolve().parent.parent
+GROUPS = {"demo": ("run", "demo"), "test": ("run", "demo", "test")}
+# These say what there is to say without any package: no reason to install first.
+NEED_NOTHING = ("-h", "--help", "--version")
+MACHINES = ("x86_64", "amd64", "aarch64", "arm64")
+OLDEST_MACOS = 13
+
+
+def unsupported() -> str | None:
+    """Why the embedded Valkey cannot run here, as a sentence; None where it can."""
+    system, machine = platform.system(), platform.machine().lower()
+    fits = machine in MACHINES
+    if system == "Linux":
+        fits = fits and platform.libc_ver()[0] == "glibc"
+    elif system == "Darwin":
+        fits = fits and int(platform.mac_ver()[0].split(".")[0] or 0) >= OLDEST_MACOS
+    else:
+        fits = False
+    if fits:
+        return None
+    return (
+        "Dragoman's embedded Valkey runs on Linux (glibc, x86_64 or arm64) and macOS 13 or newer, "
+        f"and this is {system} on {machine}: set REDIS_URL to a Redis or Valkey of your own, "
+        "or use WSL2 on Windows."
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Exit status where the command could not be started; does not return otherwise."""
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    if not command or any(word in NEED_NOTHING for word in arguments[:2]):
+        from deploy.commands import main as run_command
+
+        return run_command(arguments)
+    venv = Venv(ROOT)
+    try:
+        sentence = unsupported()
+        if sentence and not os.environ.get("REDIS_URL"):
+            raise CannotStart(sentence)
+        ensure(venv, GROUPS.get(command, ("run",)), with_valkey=sentence is None)
+    except CannotStart as problem:
+        say(str(problem))
+        return 1
+    except KeyboardInterrupt:
+        say("Stopped while installing; the next start goes on from here.")
+        return 130
+    return _become(venv, arguments)
+
+
+def _become(venv: Venv, arguments: list[str]) -> NoReturn:
+    environ = {key: value for key, value in os.environ.items() if key != "PYTHONHOME"}
+    environ["PYTHONPATH"] = str(ROOT)
+    # -P: the caller's working directory is never a place to import from.
+    os.execve(venv.python, [str(venv.python), "-P", "-m", "deploy", *arguments], environ)

@@ -1,0 +1,155 @@
+"""The command line of `./dragoman`: what can be asked for, and where it is done.
+
+The parser must build without any installed package (`./dragoman --help` comes before the
+installation), so each command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+
+from deploy.bootstrap import ROOT
+from deploy.refusal import Refusal
+from shared.config import Settings, load, shown
+from shared.errors import ConfigurationError
+
+EX_CONFIG = 78  # sysexits.h
+LOCAL_NETWORKS = "loopback,private"
+
+Command = Callable[[argparse.Namespace, Mapping[str, str]], int]
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; its exit status: 78 for a bad configuration, 1 for other refusals."""
+    parsed, rest = _parser().parse_known_args(arguments)
+    if rest and parsed.command != "test":
+        _parser().error(f"unknown arguments: {' '.join(rest)}")
+    parsed.rest = rest
+    run: Command = parsed.run
+    try:
+        return run(parsed, _with_options(os.environ, parsed))
+    except ConfigurationError as problem:
+        print(problem, file=sys.stderr)
+        return EX_CONFIG
+    except Refusal as problem:
+        print(problem, file=sys.stderr)
+        return problem.exit_status
+    except KeyboardInterrupt:
+        return 130
+
+
+def version() -> str:
+    """The version, as pyproject.toml has it."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        return str(tomllib.load(file)["project"]["version"])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dragoman",
+        description="A self-hosted registry of OpenAI-compatible endpoints, with background model "
+        "discovery and durable chat jobs.",
+        epilog="Settings come from the environment; `dragoman config` shows those in force.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"dragoman {version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, run: Command, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        command.set_defaults(run=run)
+        return command
+
+    def add_data_dir(command: argparse.ArgumentParser) -> None:
+        text = "where everything local lives (default ./.dragoman)"
+        command.add_argument("--data-dir", metavar="DIR", help=text)
+
+    for name, run, text in (
+        ("up", _up, "start everything on this machine and serve until told to stop"),
+        ("demo", _demo, "start everything with a real small model, and run a chat job on it"),
+    ):
+        command = add(name, run, text)
+        command.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+        command.add_argument("--port", help="port to listen on (default 8642)")
+        add_data_dir(command)
+        if name == "demo":
+            command.add_argument("--once", action="store_true", help="stop after the answer")
+    command = add("ps", _ps, "list the processes of a running `up`; exit status 3 if there is none")
+    add_data_dir(command)
+    command.add_argument("--json", action="store_true", help="for programs")
+    for name, run, text in (
+        ("migrate", _migrate, "bring the database to this version's schema; make missing keys"),
+        ("config", _config, "show the settings in force, secrets hidden"),
+    ):
+        add_data_dir(add(name, run, text))
+    command = add("test", _test, "run the test suite; other arguments go to pytest")
+    command.add_argument("--lint", action="store_true", help="run the static checks instead")
+    command.add_argument("--campaign", metavar="NAME", help="run the long form of a campaign")
+    command.add_argument("--minutes", metavar="M", help="how long the campaign takes")
+    return parser
+
+
+def _with_options(environ: Mapping[str, str], parsed: argparse.Namespace) -> dict[str, str]:
+    """The environment with the options on top, under the names of their settings."""
+    given = {name: getattr(parsed, name, None) for name in ("host", "port", "data_dir")}
+    return {**environ, **{f"DRAGOMAN_{k.upper()}": v for k, v in given.items() if v is not None}}
+
+
+def _local(environ: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
+    """Settings and environment of `up` and `demo`: people's Ollama is on localhost."""
+    environ = {"DRAGOMAN_OUTBOUND_ALLOW": LOCAL_NETWORKS, **environ}
+    return load(environ), environ
+
+
+def _up(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from deploy.up import System
+
+    settings, environ = _local(environ)
+    return asyncio.run(System(settings, environ).run())
+
+
+def _demo(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from deploy.demo import run_demo
+
+    settings, environ = _local({"DRAGOMAN_LOG_LEVEL": "WARNING", **environ})
+    return asyncio.run(run_demo(settings, environ, once=parsed.once))
+
+
+def _ps(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from deploy.ps import show
+
+    return show(load(environ).data_dir, as_json=parsed.json)
+
+
+def _migrate(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from shared.store.migrate import migrate
+
+    report = migrate(load(environ))
+    print(f"The database has schema {report.revision}.")
+    if report.keyring_created:
+        print(f"Made the keyring {report.keyring_created}: without it the database is unreadable.")
+    if report.admin_key_created:
+        print(f"Made the first admin key {report.admin_key_created}.")
+    return 0
+
+
+def _config(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    for variable, text in shown(load(environ)).items():
+        print(f"{variable}={text}")
+    return 0
+
+
+def _test(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from deploy import suite
+
+    if parsed.lint:
+        return suite.lint()
+    if parsed.campaign:
+        minutes = ["--minutes", parsed.minutes] if parsed.minutes else []
+        return suite.become("tests.campaigns", parsed.campaign, *minutes, *parsed.rest)
+    return suite.become("pytest", *parsed.rest)
