@@ -89,7 +89,7 @@ class OutboundPolicy:
             if literal is None:
                 names.add((_plain(host), port))
             texts = [host] if literal is not None else lookup(host)
-            for address in filter(None, map(parse, texts)):
+            for address in (found for text in texts if (found := parse(text)) is not None):
                 for face in faces(address):
                     own.add((face, port))
                     if face.is_unspecified or face.is_loopback:

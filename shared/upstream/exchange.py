@@ -1,0 +1,205 @@
+"""One request and its whole answer, inside all bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Final
+
+import httpx
+
+from shared.errors import (
+    UpstreamAuthenticationFailed,
+    UpstreamStreamBroken,
+    UpstreamTimeout,
+)
+from shared.upstream._contract import Bounds, Target
+from shared.upstream.answers import RawAnswer, unusable
+from shared.upstream.evidence import Evidence, current
+from shared.upstream.limits import Limits
+from shared.upstream.tls import TlsContexts
+from shared.upstream.transport import CONNECT_BOUND, TLS_CONTEXT, where_of
+from shared.upstream.upstream_text import body_without_key
+
+_ERROR_BYTES: Final = 64 * 1024
+_ERROR_SECONDS: Final = 5.0  # the status is known already; its text is worth this wait
+_HEADERS: Final = {
+    "accept": "application/json",
+    "accept-encoding": "identity",
+    "user-agent": "dragoman",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What to send where; `expected` names the answer in messages."""
+
+    method: str
+    url: str
+    expected: str
+    most_bytes: int
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds since the call began; `connect` alone is a duration, None on a kept connection."""
+
+    connect: float | None
+    first_byte: float
+    total: float
+
+
+class Exchanger:
+    """Runs calls over one transport, thousands at once."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        self._tls = TlsContexts()
+        self._http = httpx.AsyncClient(
+            transport=transport,
+            # Two providers may share a host: nothing of one may reach the other.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            trust_env=False,
+            follow_redirects=False,
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections; calls in flight end as lost connections."""
+        await self._http.aclose()
+
+    async def run(
+        self, call: Call, target: Target, bounds: Bounds, on_sent: Callable[[], None] | None
+    ) -> tuple[RawAnswer, Timings]:
+        """The answer, whatever its status; raises UpstreamFailure or ConnectionLost."""
+        limits = Limits(bounds.total)
+
+        def sent() -> None:
+            limits.allow("first_byte", bounds.first_byte)
+            if on_sent is not None:
+                on_sent()
+
+        evidence = Evidence(sent)
+        request = _request(call, target, bounds)
+        where = where_of(request.url)
+        token = current.set(evidence)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with limits:
+                    return await self._bounded(request, call, target, where, limits, bounds)
+        finally:
+            current.reset(token)
+        # Out here, so that no traceback leads to frames and objects that hold our headers.
+        raise _expired(call, where, limits.phase, evidence, bounds)
+
+    async def _bounded(
+        self,
+        request: httpx.Request,
+        call: Call,
+        target: Target,
+        where: str,
+        limits: Limits,
+        bounds: Bounds,
+    ) -> tuple[RawAnswer, Timings]:
+        if request.url.scheme == "https":
+            request.extensions[TLS_CONTEXT] = await self._tls.context(
+                target.verify_tls, target.ca_certificate
+            )
+        response = await self._http.send(request, stream=True)
+        first_byte = limits.elapsed
+        try:
+            answer = await _read(response, call, target, where, limits, bounds.idle)
+        finally:
+            await response.aclose()
+        return answer, Timings(current.get().connect_seconds, first_byte, limits.elapsed)
+
+
+def _request(call: Call, target: Target, bounds: Bounds) -> httpx.Request:
+    headers = dict(_HEADERS)
+    if call.body:
+        headers["content-type"] = "application/json"
+    if target.api_key is not None:
+        key = target.api_key.reveal()
+        if not (key.isascii() and key.isprintable()):  # an encoding error would quote it
+            raise UpstreamAuthenticationFailed(
+                "Expected an api_key of printable ASCII characters, got others; set it again.",
+                sent=False,
+            )
+        headers["authorization"] = f"Bearer {key}"
+    return httpx.Request(
+        call.method,
+        call.url,
+        headers=headers,
+        content=call.body or None,
+        extensions={CONNECT_BOUND: bounds.connect},
+    )
+
+
+async def _read(
+    response: httpx.Response, call: Call, target: Target, where: str, limits: Limits, idle: float
+) -> RawAnswer:
+    if 200 <= response.status_code < 300:
+        body = await _whole_body(response, call.most_bytes, limits, idle)
+    else:
+        body = await _what_comes(response, limits, min(_ERROR_SECONDS, idle))
+    answer = RawAnswer(
+        expected=call.expected,
+        status=response.status_code,
+        headers=response.headers,
+        body=body_without_key(body, target.api_key) if body else b"",
+        where=where,
+        key=target.api_key,
+    )
+    if body is None:
+        raise unusable(answer, f"a body over {call.most_bytes // 2**20} MiB")
+    return answer
+
+
+async def _whole_body(
+    response: httpx.Response, most: int, limits: Limits, idle: float
+) -> bytes | None:
+    """The body, or None when it is larger than `most` bytes."""
+    limits.allow("idle", idle)
+    declared = response.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > most:
+        return None
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.aiter_raw():
+        limits.allow("idle", idle)
+        size += len(chunk)
+        if size > most:
+            return None
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _what_comes(response: httpx.Response, limits: Limits, patience: float) -> bytes:
+    """The beginning of an error's body; one that breaks off or stalls does not hide the status."""
+    limits.allow("total", limits.rest)
+    text = bytearray()
+    with contextlib.suppress(TimeoutError, UpstreamStreamBroken):
+        async with asyncio.timeout(patience):
+            async for chunk in response.aiter_raw():
+                text += chunk
+                if len(text) > _ERROR_BYTES:
+                    break
+    return bytes(text[:_ERROR_BYTES])
+
+
+def _expired(
+    call: Call, where: str, phase: str, evidence: Evidence, bounds: Bounds
+) -> UpstreamTimeout:
+    came = {
+        "first_byte": f"no answer within {bounds.first_byte:g} s of sending (first_byte_timeout)",
+        "idle": f"an answer that stood still for {bounds.idle:g} s (idle_timeout)",
+        "total": f"none that was complete within {bounds.total:g} s (total_timeout)",
+    }
+    return UpstreamTimeout(
+        f"Expected {call.expected} from {where}, got {came[phase]}.",
+        sent=evidence.sent,
+        phase=phase,
+        may_have_been_billed=evidence.sent,
+    )

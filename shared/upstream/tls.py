@@ -1,0 +1,55 @@
+"""TLS contexts, made once for each way of verifying and shared by all calls."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ssl
+from typing import Final
+
+import httpx
+
+from shared.errors import UpstreamTlsFailed
+
+_KEPT: Final = 256  # contexts; the oldest goes, and is made again when needed
+
+
+class TlsContexts:
+    """Contexts by (verify, digest of the CA). Connections are kept apart by context, too."""
+
+    def __init__(self) -> None:
+        self._contexts: dict[tuple[bool, bytes], ssl.SSLContext] = {}
+
+    async def context(self, verify: bool, ca_certificate: str | None) -> ssl.SSLContext:
+        """The context for one target; raises UpstreamTlsFailed when the CA cannot be read."""
+        pem = ca_certificate if verify else None
+        key = (verify, hashlib.sha256(pem.encode()).digest() if pem else b"")
+        context = self._contexts.get(key)
+        if context is None:
+            # Reading the system's store takes 50-100 ms: not on the loop.
+            context = await asyncio.to_thread(_made, verify, pem)
+            if len(self._contexts) >= _KEPT:
+                del self._contexts[next(iter(self._contexts))]
+            self._contexts[key] = context
+        return context
+
+
+def _made(verify: bool, pem: str | None) -> ssl.SSLContext:
+    if pem is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        # The certificate given is the anchor, also when it is an intermediate or the server's own.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        try:
+            context.load_verify_locations(cadata=pem)
+        except (ssl.SSLError, ValueError):
+            raise UpstreamTlsFailed(
+                "Expected ca_certificate to be PEM text, got something that cannot be read as "
+                "certificates; paste the whole file, BEGIN and END lines included.",
+                sent=False,
+            ) from None
+    else:
+        context = httpx.create_ssl_context(verify=verify, trust_env=False)
+        if verify:  # certifi's store and the system's: either may be missing a company's CA
+            context.load_default_certs()
+    context.set_alpn_protocols(["http/1.1"])
+    return context

@@ -1,0 +1,164 @@
+"""httpx over aiohttp's connections, with our own session, guard and classification.
+
+httpx's own pool collapses beyond about 100 requests in flight; aiohttp's does not. The session is
+made on the first call, on the loop that will own it.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import AsyncIterator
+from functools import lru_cache
+from io import BytesIO
+from types import SimpleNamespace
+from typing import Any, Final
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+from yarl import URL
+
+from shared.upstream.evidence import current
+from shared.upstream.failures import before_the_head, inside_the_body
+from shared.upstream.guard import GuardedResolver, Lookup, guarded_sockets, system_lookup
+from shared.upstream.policy import OutboundPolicy
+
+CONNECT_BOUND: Final = "connect_bound"  # seconds; DNS, all addresses and TLS together
+TLS_CONTEXT: Final = "tls_context"  # for https only
+
+# Servers close idle connections after 5 s; a POST on a dying one is an ambiguous failure.
+_KEEPALIVE_SECONDS: Final = 2
+_DNS_CACHE_SECONDS: Final = 30
+_CHUNK_BYTES: Final = 64 * 1024
+_ONE_WRITE_BYTES: Final = 1024 * 1024  # above it aiohttp wants a file, so that the loop breathes
+
+
+class GuardedTransport(AiohttpTransport):
+    """Sends one request; raises UpstreamFailure or ConnectionLost, never httpx's or aiohttp's.
+
+    Every request needs an `Evidence` in the context and its connect bound in the extensions.
+    """
+
+    def __init__(self, policy: OutboundPolicy, lookup: Lookup = system_lookup) -> None:
+        # A bare context keeps httpx from reading a certificate store that nothing here uses.
+        super().__init__(verify=_unused_context(), trust_env=False, client=self._open)
+        self._policy = policy
+        self._lookup = lookup
+        self._resolver: GuardedResolver | None = None
+
+    def _open(self) -> aiohttp.ClientSession:
+        self._resolver = GuardedResolver(self._policy, self._lookup)
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            keepalive_timeout=_KEEPALIVE_SECONDS,
+            ttl_dns_cache=_DNS_CACHE_SECONDS,
+            resolver=self._resolver,
+            socket_factory=guarded_sockets(self._policy),
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            trace_configs=[_tracing()],
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The head of the answer; its stream raises UpstreamStreamBroken when the body breaks."""
+        session = self.client if isinstance(self.client, aiohttp.ClientSession) else None
+        if session is None:
+            session = self.client = self._open()
+        evidence = current.get()
+        url = request.url
+        body = request.content
+        failure = None
+        try:
+            answer = await session.request(
+                request.method,
+                _exactly(str(url)),
+                headers=request.headers.multi_items(),
+                data=BytesIO(body) if len(body) > _ONE_WRITE_BYTES else body or None,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(
+                    total=None, connect=request.extensions[CONNECT_BOUND]
+                ),
+                ssl=request.extensions.get(TLS_CONTEXT, True),
+            )
+        except (aiohttp.ClientError, OSError) as error:
+            failure = before_the_head(
+                error, evidence, where=where_of(url), https=url.scheme == "https"
+            )
+        if failure is not None:
+            # Raised out here, so that no traceback leads to aiohttp's, which hold our headers.
+            raise failure
+        return httpx.Response(
+            answer.status, headers=answer.raw_headers, stream=_Body(answer, where_of(url))
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections and end the threads that look names up."""
+        await super().aclose()
+        if self._resolver is not None:
+            await self._resolver.close()
+
+
+class _Body(httpx.AsyncByteStream):
+    def __init__(self, answer: aiohttp.ClientResponse, where: str) -> None:
+        self._answer = answer
+        self._where = where
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        failure = None
+        try:
+            async for chunk in self._answer.content.iter_chunked(_CHUNK_BYTES):
+                yield chunk
+        except (aiohttp.ClientError, OSError) as error:
+            failure = inside_the_body(error, where=self._where)
+        if failure is not None:
+            raise failure
+
+    async def aclose(self) -> None:
+        # Keeps the connection when the body was read to its end, closes it otherwise.
+        self._answer.release()
+
+
+def _tracing() -> aiohttp.TraceConfig:
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_create_start.append(_dialling)
+    tracing.on_connection_create_end.append(_connected)
+    tracing.on_request_headers_sent.append(_sending)
+    return tracing
+
+
+async def _dialling(_session: aiohttp.ClientSession, _context: SimpleNamespace, _: Any) -> None:
+    current.get().dialled_at = time.monotonic()
+
+
+async def _connected(_session: aiohttp.ClientSession, _context: SimpleNamespace, _: Any) -> None:
+    evidence = current.get()
+    if evidence.dialled_at is not None:
+        evidence.connect_seconds = time.monotonic() - evidence.dialled_at
+
+
+async def _sending(_session: aiohttp.ClientSession, _context: SimpleNamespace, _: Any) -> None:
+    # aiohttp calls this before it hands the head to the socket, so a false `sent` is a proof.
+    evidence = current.get()
+    evidence.sent = True
+    evidence.on_sent()
+
+
+@lru_cache(maxsize=1024)
+def _exactly(url: str) -> URL:
+    """The URL for aiohttp as it is: quoted by the resolver, not to be quoted again."""
+    return URL(url, encoded=True)
+
+
+def where_of(url: httpx.URL) -> str:
+    """Host and port, the way that messages name a server."""
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    return f"{host}:{url.port or (443 if url.scheme == 'https' else 80)}"
+
+
+def _unused_context() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

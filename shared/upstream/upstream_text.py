@@ -1,0 +1,78 @@
+"""The upstream's own words, made fit to be shown: trimmed, without our key, never HTML.
+
+The order of places to look is that of the servers seen: `error.message`, `error` as a string,
+`message`, `detail`, then the first characters of a text body.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+from shared.telemetry import Secret
+
+TEXT_CHARACTERS: Final = 300
+MESSAGE_CHARACTERS: Final = 1000
+_LEAST_SECRET: Final = 4  # a shorter key is no secret, and cutting it out would shred the text
+_LEAST_SECRET_IN_BODY: Final = 16
+_MARKUP = re.compile(
+    r"<(?:!doctype|/?(?:html|head|body|script|style|title|center|h[1-6]|div|span|p|a|img|svg|"
+    r"iframe|table|form)\b)",
+    re.IGNORECASE,
+)
+_NOT_SHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+
+
+def without_key(text: str, key: Secret | None) -> str:
+    """`text` with every occurrence of the key replaced by stars."""
+    secret = key.reveal() if key is not None else ""
+    return text.replace(secret, "***") if len(secret) >= _LEAST_SECRET else text
+
+
+def body_without_key(body: bytes, key: Secret | None) -> bytes:
+    """A body in which a key that was echoed plainly, or as JSON writes it, became stars.
+
+    Only keys of 16 characters or more: those do not stand in a text by chance.
+    """
+    secret = key.reveal() if key is not None else ""
+    if len(secret) < _LEAST_SECRET_IN_BODY:
+        return body
+    for written in {secret, json.dumps(secret)[1:-1], secret.replace("/", "\\/")}:
+        body = body.replace(written.encode(), b"***")
+    return body
+
+
+def shown(text: str, key: Secret | None, limit: int = MESSAGE_CHARACTERS) -> str:
+    """`text` on one line, without the key, at most `limit` characters; empty for HTML."""
+    if _MARKUP.search(text):
+        return ""
+    plain = " ".join(_NOT_SHOWN.sub(" ", without_key(text, key)).split())
+    return plain if len(plain) <= limit else plain[: limit - 1] + "…"
+
+
+def message_of(document: Any, key: Secret | None) -> str:
+    """What an error document says, or "" when it says nothing that can be shown."""
+    if not isinstance(document, dict):
+        return ""
+    error = document.get("error")
+    candidates = [error.get("message") if isinstance(error, dict) else error]
+    candidates += [document.get("message"), document.get("detail")]
+    for candidate in candidates:
+        if isinstance(candidate, str) and (text := shown(candidate, key)):
+            return text
+    return _first_validation_fault(document.get("detail"), key)
+
+
+def _first_validation_fault(detail: Any, key: Secret | None) -> str:
+    """FastAPI's 422: `{"detail": [{"loc": […], "msg": "…"}]}`."""
+    first = detail[0] if isinstance(detail, list) and detail else None
+    message = first.get("msg") if isinstance(first, dict) else None
+    return shown(message, key) if isinstance(message, str) else ""
+
+
+def message_of_text(body: bytes, content_type: str, key: Secret | None) -> str:
+    """The beginning of a text body, or "" when it is HTML, binary or empty."""
+    if "html" in content_type or "\x00" in (text := body[:4096].decode("utf-8", "replace")):
+        return ""
+    return "" if text.lstrip()[:1] == "<" else shown(text, key, TEXT_CHARACTERS)
