@@ -121,7 +121,7 @@ class System:
         """Name → pid of the processes that run now, from run.json."""
         text = (self.data_dir / "run.json").read_text(encoding="utf-8")
         rows = json.loads(text)["processes"]
-        return {row["name"]: row["pid"] for row in rows if row["pid"]}
+        return {row["name"]: row["pid"] for row in rows if row["state"] == "running"}
 
     def pid_of(self, name: str) -> int:
         """The pid of one process; waits for a restart that is under way."""

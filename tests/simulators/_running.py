@@ -98,17 +98,17 @@ async def serve(
 
 
 @contextmanager
-def running(simulator: Simulator) -> Iterator[Running]:
-    """Serve on an ephemeral port of this process until the block ends."""
+def running(simulator: Simulator, port: int = 0) -> Iterator[Running]:
+    """Serve in this process until the block ends, on an ephemeral port unless one is named."""
     ready: Future[Running] = Future()
 
     async def main() -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
-        def listening(port: int) -> None:
-            ready.set_result(Running(simulator, loop, stop, port))
+        def listening(chosen: int) -> None:
+            ready.set_result(Running(simulator, loop, stop, chosen))
 
-        await serve(simulator, stop, listening)
+        await serve(simulator, stop, listening, port)
 
     def run() -> None:
         try:

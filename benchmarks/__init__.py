@@ -1,0 +1,1 @@
+"""Reproducible measurements of the whole system: `python -m benchmarks.jobs`."""

@@ -1,0 +1,29 @@
+"""The short forms of the campaigns: the same code, for seconds instead of hours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.campaigns import faults_campaign, poison_campaign, rolling_campaign
+from tests.campaigns.checker import Finding, table
+
+Run = Callable[..., list[Finding]]
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    ("run", "seconds"),
+    [
+        pytest.param(faults_campaign.run, 30, id="faults"),
+        pytest.param(poison_campaign.run, 0, id="poison"),
+        pytest.param(rolling_campaign.run, 0, id="rolling"),
+    ],
+)
+def test_the_short_form_of_the_campaign_breaks_no_promise(
+    run: Run, seconds: float, tmp_path: Path
+) -> None:
+    findings = run(tmp_path, seconds=seconds, seed=1, say=print)
+    assert all(finding.holds for finding in findings), table(findings)

@@ -1,0 +1,141 @@
+"""What is accepted survives stopped workers, a killed worker, and the loss of Valkey."""
+
+from __future__ import annotations
+
+import signal
+import statistics
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+
+from tests.api import CHAT, Api, chat_body
+from tests.campaigns.checker import Evidence, check, table
+from tests.campaigns.load import Load, Shape
+from tests.e2e.conftest import LEASE_SECONDS
+from tests.simulators import Remote
+from tests.system import System
+from tests.valkey import OwnValkey
+
+IN_FLIGHT = 100
+ENDED_SECONDS = 15.0
+ACCEPT_SECONDS = 0.050
+RESUMED_SECONDS = 30.0
+
+
+def test_a_202_is_quick_while_every_worker_is_stopped_and_the_jobs_run_later(
+    system: System, api: Api, far_upstream: Remote, name: str
+) -> None:
+    model = f"{api.add_provider(name, far_upstream.url)['slug']}/sim-model"
+    took, ids = [], []
+    with system.suspended("chat-worker", "discovery-worker", "beat"):
+        for number in range(40):
+            began = time.monotonic()
+            ids.append(api.submit(model, f"stopped-{number}"))
+            took.append(time.monotonic() - began)
+    assert statistics.median(took) <= ACCEPT_SECONDS, f"{statistics.median(took) * 1000:.1f} ms"
+    jobs = api.ended(ids, ENDED_SECONDS)
+    assert {job["status"] for job in jobs.values()} == {"completed"}
+    assert max(calls.begun for calls in far_upstream.calls().values()) == 1
+
+
+def test_a_killed_worker_loses_nothing_and_calls_nobody_twice(
+    system: System, api: Api, far_upstream: Remote, name: str
+) -> None:
+    model = f"{api.add_provider(name, far_upstream.url)['slug']}/sim-model"
+    far_upstream.hold()
+    running = [api.submit(model, f"killed-{number}") for number in range(IN_FLIGHT)]
+    far_upstream.wait_until(lambda s: s.in_flight == IN_FLIGHT, timeout=20)
+    pid = system.signal("chat-worker", signal.SIGKILL)
+    killed_at = time.monotonic()
+    far_upstream.release()
+    queued = [api.submit(model, f"later-{number}") for number in range(10)]
+    jobs = api.ended([*running, *queued], ENDED_SECONDS)
+    assert time.monotonic() - killed_at <= ENDED_SECONDS
+    assert system.restarted("chat-worker", pid) != pid
+    for job_id in running:
+        error = jobs[job_id]["error"]
+        assert (error["code"], error["may_have_been_billed"]) == ("interrupted", True)
+    assert {jobs[job_id]["status"] for job_id in queued} == {"completed"}
+    calls = far_upstream.calls()
+    assert len(calls) == IN_FLIGHT + 10
+    assert max(seen.begun for seen in calls.values()) == 1
+    assert api.ended(running, 5) == {job_id: jobs[job_id] for job_id in running}
+
+
+def test_on_interrupt_retry_runs_the_call_again_after_a_kill(
+    system: System, api: Api, far_upstream: Remote, name: str
+) -> None:
+    model = f"{api.add_provider(name, far_upstream.url)['slug']}/sim-model"
+    far_upstream.hold()
+    options = {"on_interrupt": "retry"}
+    job_id = api.submit(model, "again", background_options=options)
+    far_upstream.wait_until(lambda s: s.in_flight == 1, timeout=20)
+    system.signal("chat-worker", signal.SIGKILL)
+    far_upstream.wait_until(lambda s: s.closed_early == 1, timeout=5)
+    far_upstream.wait_until(lambda s: s.in_flight == 1, timeout=2 * LEASE_SECONDS + 10)
+    far_upstream.release()
+    job = api.ended([job_id], 10)[job_id]
+    assert (job["status"], job["attempts"]) == ("completed", 2)
+    assert far_upstream.calls()["again"].begun == 2
+
+
+def test_a_killed_registry_forgets_no_job(
+    system: System, api: Api, far_upstream: Remote, name: str
+) -> None:
+    model = f"{api.add_provider(name, far_upstream.url)['slug']}/sim-model"
+    far_upstream.hold()
+    ids = [api.submit(model, f"registry-{number}") for number in range(20)]
+    pid = system.signal("registry", signal.SIGKILL)
+    far_upstream.release()
+    system.restarted("registry", pid)
+    jobs = api.ended(ids, ENDED_SECONDS)
+    assert {job["status"] for job in jobs.values()} == {"completed"}
+
+
+def test_valkey_stopped_and_wiped_under_load_loses_nothing_and_work_goes_on(
+    tmp_path: Path, far_upstream: Remote
+) -> None:
+    with TemporaryDirectory(prefix="dragoman-") as short, OwnValkey(Path(short)) as valkey:
+        env = {"REDIS_URL": valkey.url, "DRAGOMAN_LEASE_SECONDS": str(LEASE_SECONDS)}
+        with System(tmp_path / "data", env=env) as system:
+            _lose_valkey(system, valkey, far_upstream)
+
+
+def _lose_valkey(system: System, valkey: OwnValkey, upstream: Remote) -> None:
+    slug = system.api.add_provider("wiped", upstream.url)["slug"]
+    shape = Shape(latency=(0.1, 0.5), rate=40, connections=16)
+    model = f"{slug}/sim-model"
+    load = Load(system.url, system.admin_key, model, run="v", shape=shape, seed=1)
+    load.start()
+    try:
+        upstream.wait_until(lambda s: s.answered >= 50, timeout=20)
+        valkey.stop()
+        valkey.wipe()
+        gone = upstream.stats().begun
+        upstream.wait_until(lambda s: s.begun >= gone + 80, timeout=20)  # goes on without it
+        valkey.start()
+        began = time.monotonic()
+        provider = system.api.add_provider("after", upstream.url)
+        system.api.discovered(provider["id"], "ok", RESUMED_SECONDS)
+        back = upstream.stats().answered
+        upstream.wait_until(lambda s: s.answered >= back + 50, RESUMED_SECONDS)
+        assert time.monotonic() - began <= RESUMED_SECONDS
+    finally:
+        load.stop()
+    jobs = system.api.ended([entry.job_id for entry in load.accepted], ENDED_SECONDS)
+    assert load.refused == []
+    findings = check(Evidence(load.accepted, jobs, load.first_seen, upstream.calls(), tolerated=()))
+    assert all(finding.holds for finding in findings), table(findings)
+    assert sorted(system.pids()) == ["beat", "chat-worker", "discovery-worker", "registry"]
+
+
+def test_each_202_is_readable_by_id_from_the_very_next_request(
+    system: System, api: Api, far_upstream: Remote, name: str
+) -> None:
+    model = f"{api.add_provider(name, far_upstream.url)['slug']}/sim-model"
+    with httpx.Client(base_url=system.url, headers=api.http.headers) as other:
+        for number in range(20):
+            answer = api.http.post(CHAT, json=chat_body(model, f"read-{number}", background=True))
+            assert other.get(answer.headers["Location"]).status_code == 200
