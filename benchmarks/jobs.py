@@ -123,21 +123,24 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=5000, help="plain calls")
     arguments = parser.parse_args()
     print("\n".join(description()), flush=True)
-    with tempfile.TemporaryDirectory(prefix="dragoman-bench-") as folder, spawned() as upstream:
-        with System(Path(folder) / "data") as system:
-            accept = accepting(system, upstream, 300)
-            print(
-                f"accept a background job, workers stopped: p50 {accept.p50:.1f} ms, "
-                f"p99 {accept.p99:.1f} ms",
-                flush=True,
-            )
-            answer = answering(system, upstream, arguments.calls, 50)
-            print(
-                f"plain calls, 50 connections, upstream 0 s: {answer.calls:.0f}/s, "
-                f"p50 {answer.p50:.0f} ms, p99 {answer.p99:.0f} ms",
-                flush=True,
-            )
-            drain = draining(system, arguments.jobs, arguments.latency)
+    with (
+        tempfile.TemporaryDirectory(prefix="dragoman-bench-") as folder,
+        spawned() as upstream,
+        System(Path(folder) / "data") as system,
+    ):
+        accept = accepting(system, upstream, 300)
+        print(
+            f"accept a background job, workers stopped: p50 {accept.p50:.1f} ms, "
+            f"p99 {accept.p99:.1f} ms",
+            flush=True,
+        )
+        answer = answering(system, upstream, arguments.calls, 50)
+        print(
+            f"plain calls, 50 connections, upstream 0 s: {answer.calls:.0f}/s, "
+            f"p50 {answer.p50:.0f} ms, p99 {answer.p99:.0f} ms",
+            flush=True,
+        )
+        drain = draining(system, arguments.jobs, arguments.latency)
     print(
         f"{arguments.jobs} jobs of {arguments.latency:g} s, one chat worker: submitted at "
         f"{drain.submissions:.0f}/s, all done {drain.seconds:.1f} s after the last submission, "
