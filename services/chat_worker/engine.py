@@ -1,0 +1,161 @@
+"""The asyncio loop with every call in flight, in one thread of its own.
+
+Concurrency belongs here and nowhere else: a call is a task, and its outcome is handed to
+`on_outcome` from the loop's thread. Everything public may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from services.chat_worker.call import Call
+from shared.crypto import Sealer
+from shared.domain import OnInterrupt
+from shared.store.jobs import ClaimedJob, Outcome
+from shared.upstream import UpstreamClient
+from shared.upstream.policy import OutboundPolicy
+
+HEARTBEAT: Final = 0.5  # seconds between two turns that the watchdog counts
+
+logger = logging.getLogger(__name__)
+
+
+class Engine:
+    """Runs claimed jobs, at most `concurrency` at a time (the keeper claims no more)."""
+
+    def __init__(
+        self,
+        *,
+        policy: OutboundPolicy,
+        sealer: Sealer,
+        concurrency: int,
+        on_outcome: Callable[[Outcome], None],
+    ) -> None:
+        self.concurrency = concurrency
+        self.turns = 0
+        self._policy = policy
+        self._sealer = sealer
+        self._on_outcome = on_outcome
+        self._loop = asyncio.new_event_loop()
+        self._client: UpstreamClient | None = None
+        self._calls: dict[tuple[str, int], tuple[Call, asyncio.Task[None]]] = {}
+        self._admitted = 0  # calls begun or handed over to begin; never above `concurrency`
+        self._lock = threading.Lock()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    @property
+    def free(self) -> int:
+        """How many more calls may begin now."""
+        return self.concurrency - self._admitted
+
+    @property
+    def running(self) -> int:
+        """How many calls are under way."""
+        return self._admitted
+
+    def start(self) -> None:
+        """Start the loop's thread; returns when it turns."""
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._open(), self._loop).result(timeout=30)
+
+    def begin(self, claimed: Iterable[ClaimedJob]) -> None:
+        """Begin these calls."""
+        batch = list(claimed)
+        with self._lock:
+            self._admitted += len(batch)
+            self._idle.clear()
+        self._loop.call_soon_threadsafe(self._begin, batch)
+
+    def held(self) -> list[tuple[str, str, int]]:
+        """The (job id, worker id, attempt) of every call under way."""
+        return [
+            (call.job.id, call.job.worker_id, call.job.attempt)
+            for call, _ in list(self._calls.values())
+        ]
+
+    def abandon(self, job_ids: Iterable[str]) -> None:
+        """Close these calls' connections without an outcome: the jobs are others' now."""
+        self._loop.call_soon_threadsafe(self._abandon, set(job_ids))
+
+    def abandon_retryable(self) -> None:
+        """Close the calls that another worker may repeat, because this one's lease is over."""
+        self.abandon(
+            call.job.id
+            for call, _ in list(self._calls.values())
+            if call.job.on_interrupt == OnInterrupt.RETRY
+        )
+
+    def wait_idle(self, seconds: float) -> bool:
+        """Wait until no call is under way; False when `seconds` were not enough."""
+        return self._idle.wait(seconds)
+
+    def stop(self) -> None:
+        """Cut off what still runs, each with its outcome, and end the thread."""
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(timeout=10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
+
+    async def _open(self) -> None:
+        self._client = UpstreamClient(self._policy)
+        self._beat()
+
+    def _beat(self) -> None:
+        self.turns += 1
+        self._loop.call_later(HEARTBEAT, self._beat)
+
+    def _begin(self, batch: list[ClaimedJob]) -> None:
+        assert self._client is not None  # noqa: S101 - set before start() returned
+        for job in batch:
+            call = Call(job, client=self._client, sealer=self._sealer)
+            task = self._loop.create_task(self._conduct(call), name=job.id)
+            self._calls[job.id, job.attempt] = (call, task)
+
+    async def _conduct(self, call: Call) -> None:
+        try:
+            outcome = await call.run()
+        except Exception:
+            # A defect of ours must not leave the job hanging until the lease ends.
+            logger.exception("a call ended in an unexpected error")
+            outcome = call.cut_off()
+        except asyncio.CancelledError:
+            # No outcome from here: `_close` tells it, after `_abandon` nobody asks.
+            self._release(call)
+            raise
+        self._on_outcome(outcome)  # before the release, so that an idle engine has told all
+        self._release(call)
+
+    def _release(self, call: Call) -> None:
+        del self._calls[call.job.id, call.job.attempt]
+        with self._lock:
+            self._admitted -= 1
+            if self._admitted == 0:
+                self._idle.set()
+
+    def _abandon(self, job_ids: set[str]) -> None:
+        for call, task in list(self._calls.values()):
+            if call.job.id in job_ids:
+                task.cancel()
+
+    async def _close(self) -> None:
+        cut = list(self._calls.values())
+        for _, task in cut:
+            task.cancel()
+        await asyncio.gather(*(task for _, task in cut), return_exceptions=True)
+        for call, task in cut:
+            if task.cancelled():
+                self._on_outcome(call.cut_off())
+        if self._client is not None:
+            await self._client.aclose()

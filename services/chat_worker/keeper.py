@@ -1,0 +1,258 @@
+"""The database thread: one loop that renews the lease, writes how calls ended and claims more.
+
+It turns on a ring, on a finished call, on freed capacity, and every second by itself: correctness
+needs neither Redis nor beat. A database that is away stops the claiming only; calls go on, and
+their outcomes are kept and written when it is back.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from services.chat_worker.engine import Engine
+from services.chat_worker.incarnation import Incarnation
+from services.chat_worker.unwritten import Unwritten
+from shared.domain import JobState
+from shared.store import jobs, leases
+from shared.store.database import UNAVAILABLE, Database, reason_of
+from shared.store.jobs import Outcome, Retention
+
+CLAIM_BATCH: Final = 256
+TURN_SECONDS: Final = 1.0  # ± 20 %, so that workers do not look in step
+SETTLE_SECONDS: Final = 0.010  # how long a claim waits for 5 % of the places to be free
+SWEEP_LEADER: Final = "sweep"
+FIRST_REST: Final = 0.2  # seconds after an error of the database, growing to the longest
+LONGEST_REST: Final = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+class Reporter(Protocol):
+    """Who wants to know what was committed."""
+
+    def ended(self, job_ids: Sequence[str]) -> None:
+        """These jobs are terminal now."""
+
+    def more_work(self) -> None:
+        """A full batch was claimed; there may be work for others too."""
+
+
+class Keeper:
+    """Owns this worker's row, its claims and its unwritten outcomes."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        engine: Engine,
+        lease_seconds: float,
+        retention: Retention,
+        reporter: Reporter,
+        clock: Callable[[], float] = time.time,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.turns = 0
+        self._database = database
+        self._engine = engine
+        self._lease = lease_seconds
+        self._retention = retention
+        self._reporter = reporter
+        self._clock = clock
+        self._jitter = jitter
+        self._incarnation = Incarnation(database, lease_seconds)
+        self._unwritten = Unwritten(database, retention, clock)
+        self._wake = threading.Condition()
+        self._rung = True
+        self._claiming = True
+        self._stopping = False
+        self._purging = False
+        self._suspicious = False
+        self._swept_at = self._checked_at = float("-inf")  # by the monotonic clock
+        self._away_since: float | None = None
+        self._rest_seconds = FIRST_REST
+        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def ring(self) -> None:
+        """There may be work to claim."""
+        with self._wake:
+            self._rung = True
+            self._wake.notify()
+
+    def take(self, outcome: Outcome) -> None:
+        """Write how this claim ended, soon."""
+        with self._wake:
+            self._unwritten.add(outcome)
+            self._wake.notify()
+
+    def purge(self) -> None:
+        """Delete results past their time, soon."""
+        with self._wake:
+            self._purging = True
+            self._wake.notify()
+
+    def look_for_lost(self) -> None:
+        """Some running job may have been cancelled: look now instead of within a second."""
+        with self._wake:
+            self._suspicious = True
+            self._wake.notify()
+
+    def stop_claiming(self) -> None:
+        """Claim nothing more; the rest goes on."""
+        self._claiming = False
+
+    def stop(self) -> None:
+        """Write what is unwritten, take this worker off the list, end the thread."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self._thread.join(timeout=30)
+
+    def _run(self) -> None:
+        while True:
+            more = False
+            try:
+                more = self._turn()
+                self._note_back()
+                if self._stopping and not self._unwritten:
+                    self._incarnation.leave(duty=SWEEP_LEADER)
+                    return
+            except UNAVAILABLE as fault:
+                self._note_away(fault)
+                if self._stopping and self._rest_seconds >= LONGEST_REST:
+                    logger.error(
+                        "stopping without the database; the sweep will act on what is unwritten",
+                        extra={"outcomes": len(self._unwritten)},
+                    )
+                    return
+            except Exception:
+                logger.exception("a turn of the keeper failed")
+            self.turns += 1
+            if not more:
+                self._rest()
+
+    def _rest(self) -> None:
+        with self._wake:
+            if self._away_since is not None:
+                self._wake.wait(self._rest_seconds)
+            else:
+                due = TURN_SECONDS * (0.8 + 0.4 * self._jitter())
+                self._wake.wait_for(self._pending, min(due, self._lease / 4))
+
+    def _pending(self) -> bool:
+        claimable = self._rung and self._claiming and self._engine.free > 0
+        return bool(
+            self._stopping or self._unwritten or claimable or self._purging or self._suspicious
+        )
+
+    def _turn(self) -> bool:
+        """One round; True when the next should follow at once."""
+        self._rung = False
+        if self._incarnation.keep() is Incarnation.REBORN:
+            self._engine.abandon_retryable()
+        self._write()
+        now = time.monotonic()
+        if now - self._checked_at >= TURN_SECONDS or self._suspicious:
+            self._checked_at, self._suspicious = now, False
+            self._drop_lost()
+        if now - self._swept_at >= min(2.0, self._lease / 4):
+            self._swept_at = now
+            self._sweep()
+        if self._purging:
+            self._purging = self._purge_batch()
+        return self._claim()
+
+    def _write(self) -> None:
+        for batch, held in self._unwritten.write(renew=self._incarnation.renew):
+            self._reporter.ended(
+                [o.job_id for o in batch if o.job_id in held and o.state is not JobState.QUEUED]
+            )
+            if fenced := [o.job_id for o in batch if o.job_id not in held]:
+                logger.warning("results came too late and were dropped", extra={"jobs": fenced})
+            self._rung = True  # places are free, or rows went back to the queue
+
+    def _drop_lost(self) -> None:
+        held = self._engine.held()
+        if held:
+            with self._database.read() as tx:
+                lost = jobs.lost(tx, held)
+            self._engine.abandon(lost)
+
+    def _sweep(self) -> None:
+        with self._database.write() as tx:
+            holder, seconds = self._incarnation.worker_id, min(10.0, self._lease)
+            if not leases.lead(tx, SWEEP_LEADER, holder=holder, seconds=seconds):
+                return
+            swept = jobs.sweep(tx, now=self._clock(), retention=self._retention)
+        if swept.workers:
+            logger.warning(
+                "swept dead workers",
+                extra={
+                    "workers": list(swept.workers),
+                    "requeued": len(swept.requeued),
+                    "ended": len(swept.ended),
+                },
+            )
+        self._rung = self._rung or bool(swept.requeued)
+        self._reporter.ended(swept.ended)
+
+    def _purge_batch(self) -> bool:
+        with self._database.write() as tx:
+            return jobs.purge(tx, now=self._clock()) > 0
+
+    def _claim(self) -> bool:
+        if not self._claiming or self._stopping or (want := self._places()) <= 0:
+            return False
+        with self._database.read() as tx:
+            if not jobs.has_work(tx):
+                return False
+        with self._database.write() as tx:
+            claimed = jobs.claim(
+                tx,
+                worker_id=self._incarnation.worker_id,
+                want=want,
+                now=self._clock(),
+                retention=self._retention,
+            )
+        self._engine.begin(claimed)
+        if len(claimed) == CLAIM_BATCH:
+            self._reporter.more_work()
+        return len(claimed) == want
+
+    def _places(self) -> int:
+        """How many jobs to claim; small change is saved up for one statement."""
+        enough = min(CLAIM_BATCH, max(1, self._engine.concurrency // 20))
+        if 0 < self._engine.free < enough:
+            with self._wake:
+                self._wake.wait_for(
+                    lambda: self._stopping or self._engine.free >= enough, SETTLE_SECONDS
+                )
+        return min(CLAIM_BATCH, self._engine.free)
+
+    def _note_away(self, fault: Exception) -> None:
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+            self._rest_seconds = FIRST_REST
+            logger.error(
+                "the database does not answer; claiming stops, calls go on",
+                extra={"reason": reason_of(fault)},
+            )
+        else:
+            self._rest_seconds = min(self._rest_seconds * 1.5, LONGEST_REST)
+        if self._incarnation.lease_is_over():
+            self._engine.abandon_retryable()
+        self._unwritten.give_up_old()
+
+    def _note_back(self) -> None:
+        if self._away_since is not None:
+            away = time.monotonic() - self._away_since
+            logger.info("the database is back", extra={"away_seconds": round(away, 1)})
+            self._away_since = None

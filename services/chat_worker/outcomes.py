@@ -1,0 +1,115 @@
+"""What the end of a call means: for the job, for the job's next try, for the provider's gate.
+
+Pure functions of the claimed job and of what happened, in the words of `API.md`'s states:
+provably not sent and refused for the moment may wait; after the bytes left a loss is ambiguous;
+every other answer is final.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.domain import MAX_CALLS, JobState, OnInterrupt, OnUnavailable
+from shared.errors import (
+    DeadlineExceeded,
+    Interrupted,
+    JobFailure,
+    OutboundForbidden,
+    UpstreamFailure,
+    UpstreamServerError,
+    UpstreamStreamBroken,
+    UpstreamTimeout,
+)
+from shared.store.jobs import ClaimedJob, GateEffect, Outcome
+
+AMBIGUOUS_STATUSES: Final = frozenset({502, 504})  # a gateway gave up, its upstream may have not
+FIRST_RETRY_PAUSE: Final = 1.0  # seconds before a second ambiguous call, doubled for the third
+
+
+def may_be_tried_again(failure: JobFailure) -> bool:
+    """Whether the provider provably did nothing: not sent, or refused for the moment."""
+    if isinstance(failure, OutboundForbidden) or not isinstance(failure, UpstreamFailure):
+        return False
+    return not failure.sent or failure.refused_for_now
+
+
+def is_ambiguous(failure: JobFailure) -> bool:
+    """Whether the provider may have done the work although no answer arrived."""
+    if isinstance(failure, UpstreamServerError):
+        return failure.upstream_status in AMBIGUOUS_STATUSES
+    if isinstance(failure, UpstreamTimeout | UpstreamStreamBroken):
+        return failure.sent
+    return isinstance(failure, Interrupted)
+
+
+def gate_effect(
+    job: ClaimedJob, failure: JobFailure | None, *, call_started_at: float
+) -> GateEffect | None:
+    """What this call showed of its provider; None where it showed nothing."""
+    provider_id = job.target.id
+    if failure is None:
+        return GateEffect(provider_id, call_started_at)
+    if isinstance(failure, OutboundForbidden | DeadlineExceeded):
+        return None
+    if may_be_tried_again(failure):
+        return GateEffect(
+            provider_id, call_started_at, cause=failure.code, retry_after=failure.retry_after
+        )
+    if is_ambiguous(failure) or isinstance(failure, UpstreamServerError):
+        return GateEffect(provider_id, call_started_at, cause=failure.code, strike=True)
+    return GateEffect(provider_id, call_started_at)  # it answered, if not to our liking
+
+
+def after_failure(
+    job: ClaimedJob, failure: JobFailure, *, tries: int, now: float, gate: GateEffect | None
+) -> Outcome:
+    """The outcome of a claim whose last of `tries` calls ended in this failure.
+
+    The error document of a failed job is sealed by the caller, who holds the sealer.
+    """
+    interrupted = is_ambiguous(failure)
+    extra_calls = tries - 1
+    if may_be_tried_again(failure) and job.on_unavailable == OnUnavailable.WAIT:
+        sent = isinstance(failure, UpstreamFailure) and failure.sent
+        return Outcome(
+            job_id=job.id,
+            worker_id=job.worker_id,
+            attempt=job.attempt,
+            state=JobState.QUEUED,
+            gate=gate,
+            error_code=failure.code,
+            extra_calls=extra_calls if sent else extra_calls - 1,
+        )
+    if interrupted and job.on_interrupt == OnInterrupt.RETRY and job.interrupts + 1 < MAX_CALLS:
+        return Outcome(
+            job_id=job.id,
+            worker_id=job.worker_id,
+            attempt=job.attempt,
+            state=JobState.QUEUED,
+            gate=gate,
+            error_code=failure.code,
+            extra_calls=extra_calls,
+            interrupted=True,
+            not_before=now + FIRST_RETRY_PAUSE * 2.0**job.interrupts,
+        )
+    return Outcome(
+        job_id=job.id,
+        worker_id=job.worker_id,
+        attempt=job.attempt,
+        state=JobState.FAILED,
+        gate=gate,
+        error_code=failure.code,
+        may_have_been_billed=failure.may_have_been_billed,
+        extra_calls=extra_calls,
+    )
+
+
+def released(job: ClaimedJob) -> Outcome:
+    """The outcome of a claim given back at shutdown before its bytes left: it counts as nothing."""
+    return Outcome(
+        job_id=job.id,
+        worker_id=job.worker_id,
+        attempt=job.attempt,
+        state=JobState.QUEUED,
+        extra_calls=-1,
+    )

@@ -1,0 +1,124 @@
+"""Redis, from threads of its own: a frozen server delays a hint, never a claim or a call.
+
+Bells pass on rings, the listener hears of cancelled jobs, and observations tell discovery what a
+chat proved about a provider.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final
+
+import redis
+from celery import Celery
+
+from shared import live
+from shared.domain import DiscoveryStatus
+from shared.queues import TASK_OBSERVE, Doorbell
+
+REST_AFTER_ERROR: Final = 0.5  # seconds
+LISTEN_SECONDS: Final = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class Outbox:
+    """Sends one kind of hint at a time from its own thread; the newest request wins."""
+
+    def __init__(self, celery: Celery, doorbell: Doorbell) -> None:
+        self._celery = celery
+        self._doorbell = doorbell
+        self._change = threading.Condition()
+        self._hops: int | None = None
+        self._observed: dict[str, str] = {}  # provider → verdict, not yet sent
+        self._known: dict[tuple[str, int], str] = {}  # (provider, revision) → verdict last sent
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def ring(self, *, hops: int = 0) -> None:
+        """Ring for the other workers soon."""
+        with self._change:
+            self._hops = hops
+            self._change.notify()
+
+    def observe(self, provider_id: str, revision: int, verdict: DiscoveryStatus) -> None:
+        """Tell discovery soon, unless this process told it the same of this revision before."""
+        with self._change:
+            if self._known.get((provider_id, revision)) == verdict:
+                return
+            if len(self._known) > 10_000:
+                self._known.clear()
+            self._known[provider_id, revision] = verdict
+            self._observed[provider_id] = verdict
+            self._change.notify()
+
+    def stop(self) -> None:
+        """End the thread; what waits is dropped."""
+        with self._change:
+            self._stopping = True
+            self._change.notify()
+        self._thread.join(timeout=2)
+
+    def _run(self) -> None:
+        while True:
+            with self._change:
+                self._change.wait_for(self._pending)
+                if self._stopping:
+                    return
+                hops, self._hops = self._hops, None
+                observed, self._observed = self._observed, {}
+            try:
+                if hops is not None:
+                    self._doorbell.ring(hops=hops)
+                for provider_id, verdict in observed.items():
+                    self._celery.send_task(
+                        TASK_OBSERVE,
+                        kwargs={"provider_id": provider_id, "verdict": verdict},
+                        retry=False,
+                        ignore_result=True,
+                    )
+            except Exception as fault:  # kombu lets the transport's own errors through
+                logger.warning("a hint was not sent", extra={"reason": repr(fault)})
+                with self._change:
+                    self._change.wait_for(lambda: self._stopping, REST_AFTER_ERROR)
+
+    def _pending(self) -> bool:
+        return self._stopping or self._hops is not None or bool(self._observed)
+
+
+class CancelListener:
+    """Hears that running jobs were cancelled, and calls `on_cancelled` at once."""
+
+    def __init__(self, client: redis.Redis, on_cancelled: Callable[[], None]) -> None:
+        self._redis = client
+        self._on_cancelled = on_cancelled
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="cancellations", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopping.set()
+        self._thread.join(timeout=LISTEN_SECONDS + 1)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                subscription = self._redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+                with subscription:
+                    subscription.subscribe(live.CANCELLED)
+                    while not self._stopping.is_set():
+                        if subscription.get_message(timeout=LISTEN_SECONDS):
+                            self._on_cancelled()
+            except redis.RedisError as fault:
+                logger.debug("cancellations are read instead", extra={"reason": repr(fault)})
+                self._stopping.wait(REST_AFTER_ERROR)

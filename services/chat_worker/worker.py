@@ -1,0 +1,147 @@
+"""The parts of a chat worker, put together and started and stopped in order."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from celery import Celery
+
+from services.chat_worker.engine import Engine
+from services.chat_worker.keeper import Keeper
+from services.chat_worker.senders import CancelListener, Outbox
+from services.chat_worker.watchdog import Watchdog
+from shared import live, queues
+from shared.config import Settings
+from shared.crypto import Sealer
+from shared.domain import DiscoveryStatus, JobState
+from shared.errors import UpstreamAuthenticationFailed
+from shared.store.database import Database
+from shared.store.jobs import Outcome, Retention
+from shared.upstream.policy import OutboundPolicy
+
+FILES_FOR_OTHERS: Final = 200  # descriptors that are no calls: database, Redis, logs
+MAX_HOPS: Final = 2
+
+logger = logging.getLogger(__name__)
+
+
+class ChatWorker:
+    """Everything but Celery itself: claims, calls, outcomes, hints."""
+
+    def __init__(
+        self, settings: Settings, *, celery: Celery, database: Database, sealer: Sealer
+    ) -> None:
+        self._grace = settings.grace_seconds
+        self._doorbell = queues.Doorbell(celery, queues.quick_redis(settings))
+        self._outbox = Outbox(celery, self._doorbell)
+        self._notices = live.NoticeSender(queues.quick_redis(settings))
+        self._engine = Engine(
+            policy=OutboundPolicy.from_settings(settings),
+            sealer=sealer,
+            concurrency=affordable_concurrency(settings.chat_concurrency),
+            on_outcome=self._ended,
+        )
+        self._keeper = Keeper(
+            database=database,
+            engine=self._engine,
+            lease_seconds=settings.lease_seconds,
+            retention=Retention(settings.result_ttl, settings.unstored_result_ttl),
+            reporter=self,
+        )
+        self._listener = CancelListener(
+            queues.blocking_redis(settings, block_seconds=1.0), self._keeper.look_for_lost
+        )
+        self._watchdog = Watchdog(
+            loops={"keeper": lambda: self._keeper.turns, "engine": lambda: self._engine.turns},
+            database=database,
+            grace_seconds=settings.grace_seconds,
+        )
+
+    def start(self) -> None:
+        """Start every thread; claiming begins at once."""
+        self._engine.start()
+        self._keeper.start()
+        self._outbox.start()
+        self._notices.start()
+        self._listener.start()
+        self._watchdog.start()
+
+    def stop(self) -> None:
+        """End claiming, let calls finish for the grace, cut off the rest, write everything."""
+        self._keeper.stop_claiming()
+        self._wait_for_calls()
+        self._watchdog.stop()
+        self._engine.stop()
+        self._keeper.stop()
+        self._listener.stop()
+        self._outbox.stop()
+        self._notices.stop()
+
+    def drain(self, *, hops: int) -> None:
+        """Answer the doorbell; a full worker passes the ring on, two hops at most."""
+        self._doorbell.answered()
+        self._keeper.ring()
+        if self._engine.free <= 0 and hops < MAX_HOPS:
+            self._outbox.ring(hops=hops + 1)
+
+    def purge(self) -> None:
+        """Delete results past their time, soon."""
+        self._keeper.purge()
+
+    def ended(self, job_ids: Sequence[str]) -> None:
+        """Tell waiting requests that these jobs are terminal."""
+        self._notices.send(live.ENDED, job_ids)
+
+    def more_work(self) -> None:
+        """A full batch was claimed: others may find more."""
+        self._outbox.ring()
+
+    def _ended(self, outcome: Outcome) -> None:
+        self._keeper.take(outcome)
+        if outcome.evidence is None or outcome.gate is None:
+            return
+        verdict = None
+        if outcome.state is JobState.COMPLETED:
+            verdict = DiscoveryStatus.OK
+        elif outcome.error_code == UpstreamAuthenticationFailed.code:
+            verdict = DiscoveryStatus.AUTH_FAILED
+        if verdict is not None:
+            self._outbox.observe(
+                outcome.gate.provider_id, outcome.evidence.provider_revision, verdict
+            )
+
+    def _wait_for_calls(self) -> None:
+        until = time.monotonic() + self._grace
+        while (left := until - time.monotonic()) > 0 and self._engine.running:
+            logger.info(
+                "waiting for running calls",
+                extra={"running": self._engine.running, "seconds_left": round(left)},
+            )
+            if self._engine.wait_idle(min(5.0, left)):
+                break
+        if self._engine.running:
+            logger.warning("the grace is over", extra={"cut_off": self._engine.running})
+
+
+def raise_file_limit() -> None:
+    """Raise the soft limit of open files to the hard one; each call in flight needs one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    ceiling = hard if hard != resource.RLIM_INFINITY else 1_048_576
+    resource.setrlimit(resource.RLIMIT_NOFILE, (ceiling, hard))
+
+
+def affordable_concurrency(wanted: int) -> int:
+    """`wanted`, or what the limit of open files allows, with a warning."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    affordable = max(1, soft - FILES_FOR_OTHERS)
+    if soft == resource.RLIM_INFINITY or wanted <= affordable:
+        return wanted
+    logger.warning(
+        "DRAGOMAN_CHAT_CONCURRENCY is lowered to what the limit of open files allows",
+        extra={"wanted": wanted, "in_force": affordable, "open_files": soft},
+    )
+    return affordable
