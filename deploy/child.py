@@ -6,8 +6,9 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 from deploy.guard import Guard
 from deploy.refusal import Refusal
@@ -60,26 +61,34 @@ class Child:
         environ = dict(self.program.environ)
         if descriptor is not None:
             environ[READY_FD] = str(descriptor)
-        process = await asyncio.create_subprocess_exec(
-            *_GATE,
-            *self.program.command,
-            env=environ,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            pass_fds=() if descriptor is None else (descriptor,),
-            start_new_session=True,
-        )
-        self._process = process
-        self._guard.add(process.pid)
-        self._ended = asyncio.create_task(self._run(process), name=self.program.name)
-        assert process.stdin is not None  # noqa: S101 - asked for above
-        process.stdin.write(b"go\n")
-        process.stdin.close()
+        # Pipes of our own: asyncio's would keep `wait` from returning while a grandchild prints.
+        with ExitStack() as stack:
+            gate, opener = (stack.enter_context(end) for end in _pipe())
+            printed, printer = (stack.enter_context(end) for end in _pipe())
+            process = await asyncio.create_subprocess_exec(
+                *_GATE,
+                *self.program.command,
+                env=environ,
+                stdin=gate,
+                stdout=printer,
+                stderr=printer,
+                pass_fds=() if descriptor is None else (descriptor,),
+                start_new_session=True,
+            )
+            self._process = process
+            self._guard.add(process.pid)
+            output = os.fdopen(os.dup(printed.fileno()), "rb", buffering=0)
+            self._ended = asyncio.create_task(self._run(process, output), name=self.program.name)
+            with suppress(BrokenPipeError):  # killed already: its end tells
+                opener.write(b"go\n")
 
-    async def _run(self, process: asyncio.subprocess.Process) -> int:
-        assert process.stdout is not None  # noqa: S101 - asked for above
-        printing = asyncio.create_task(self._pump(process.stdout))
+    async def _run(self, process: asyncio.subprocess.Process, printed: BinaryIO) -> int:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        transport, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), printed
+        )
+        printing = asyncio.create_task(self._pump(reader))
         status = await process.wait()
         # What it started itself ends with it: a worker left alone would keep the port.
         with suppress(ProcessLookupError, PermissionError):
@@ -87,6 +96,7 @@ class Child:
         self._guard.remove(process.pid)
         await asyncio.wait({printing}, timeout=1)
         printing.cancel()
+        transport.close()
         return status
 
     async def _pump(self, stream: asyncio.StreamReader) -> None:
@@ -178,6 +188,11 @@ class Child:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         await self.wait()
+
+
+def _pipe() -> tuple[BinaryIO, BinaryIO]:
+    reader, writer = os.pipe()
+    return os.fdopen(reader, "rb", buffering=0), os.fdopen(writer, "wb", buffering=0)
 
 
 async def _announced(reader: int) -> bool:

@@ -16,10 +16,11 @@ from typing import Any, Final
 
 import httpx
 
+from deploy.address import reachable, url
 from deploy.child import Program
 from deploy.llama_server import ALIAS, model_file
 from deploy.refusal import Refusal
-from deploy.up import System, child_environ, reachable, url
+from deploy.up import System, child_environ
 from shared.config import Settings
 
 NAME: Final = "SmolLM2 demo"

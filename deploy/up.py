@@ -6,13 +6,13 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from deploy import valkey
+from deploy.address import check_port, reachable, url
 from deploy.bootstrap import ROOT
 from deploy.child import Program
 from deploy.guard import Guard
@@ -124,7 +124,7 @@ class System:
 
     async def _work(self, runner: Runner, run: Run) -> None:
         migrate = Program(
-            "migrate", (sys.executable, "-P", "-m", "deploy", "migrate"), self._base()
+            "migrate", (sys.executable, "-P", "-m", "deploy", "migrate"), self._environ
         )
         if status := await runner.run_once(migrate):
             raise Refusal("The database could not be migrated; the reason is above.", status)
@@ -190,36 +190,3 @@ def child_environ(settings: Settings, environ: Mapping[str, str]) -> dict[str, s
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
     }
-
-
-def url(settings: Settings) -> str:
-    """Where the registry listens."""
-    return _url(settings.host, settings.port)
-
-
-def reachable(settings: Settings) -> str:
-    """Where a client on this machine finds the registry, also when it listens on all addresses."""
-    loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
-    return _url(loopback.get(settings.host, settings.host), settings.port)
-
-
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def check_port(host: str, port: int) -> None:
-    """Raises Refusal where the registry could not listen there."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror as problem:
-        raise Refusal(f'DRAGOMAN_HOST: "{host}" is no address of this machine.') from problem
-    family, kind, protocol, _, address = found[0]
-    with socket.socket(family, kind, protocol) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(address)
-        except OSError as problem:
-            raise Refusal(
-                f"Dragoman cannot listen on {host} port {port}: {problem.strerror}. "
-                "Choose another with --port or DRAGOMAN_PORT."
-            ) from problem
