@@ -95,6 +95,17 @@ class Api:
             last = self.http.get(f"/v1/providers/{provider_id}").json()["discovery"]
             raise TimeoutError(f"expected {status}, got {last}") from None
 
+    def healthy(self, timeout: float) -> None:
+        """Wait until the registry says that it is ready; TimeoutError after `timeout` seconds."""
+
+        def ready() -> bool:
+            try:
+                return self.http.get("/health/ready").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        eventually(ready, timeout, every=0.1)
+
     def close(self) -> None:
         self.http.close()
 

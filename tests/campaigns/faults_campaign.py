@@ -52,8 +52,9 @@ def finish(setting: Stage, load: Load, injector: Injector, say: Say) -> list[Fin
         eventually(lambda: jobs.live() == 0, NOTICE_SECONDS + slowest + 10, every=0.2)
     except TimeoutError:
         say("not all jobs ended; the report names them")
+    setting.system.api.healthy(60)
     evidence = Evidence(
-        accepted=load.accepted,
+        accepted=[*load.accepted, *load.plain],
         jobs=load.collect(),
         first_seen=load.first_seen,
         calls=setting.upstream.calls(),
