@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 
 from services.chat_worker import app as chat_app
@@ -35,7 +36,7 @@ def main() -> int:
         pool="threads",
         concurrency=TASK_SLOTS,
         queues=[queues.QUEUE_CHAT],
-        hostname="chat@%h",
+        hostname=f"chat@{socket.gethostname()}",
         loglevel=settings.log_level,
         without_gossip=True,
         without_heartbeat=True,
