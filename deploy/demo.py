@@ -27,7 +27,7 @@ NAME: Final = "SmolLM2 demo"
 SLUG: Final = "smollm2-demo"
 TAG: Final = "dragoman-demo"
 MODEL: Final = f"{SLUG}/{ALIAS}"
-QUESTION: Final = "In one sentence: what does an interpreter between two languages do?"
+QUESTION: Final = "Explain in one sentence what a translator does."
 DISCOVERY_SECONDS: Final = 30.0
 ANSWER_SECONDS: Final = 120.0
 _LOOK_SECONDS = 0.05
@@ -130,7 +130,7 @@ class Demo:
         body = {
             "model": MODEL,
             "messages": [{"role": "user", "content": QUESTION}],
-            "max_tokens": 80,
+            "max_tokens": 60,
             "temperature": 0,
             "background": True,
         }

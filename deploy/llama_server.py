@@ -48,6 +48,9 @@ def main(environ: Mapping[str, str]) -> int:
     params.api_keys = [environ["LLAMA_API_KEY"]]
     params.n_ctx = CONTEXT_TOKENS
     params.n_parallel = PARALLEL_CALLS
+    # Its threads wait for each other by spinning: one core is left to the rest of the system.
+    for threads in (params.cpuparams, params.cpuparams_batch):
+        threads.n_threads = max(1, (os.cpu_count() or 2) - 1)
     params.ui = False
     params.warmup = False
     params.verbosity = 1
