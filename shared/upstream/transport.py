@@ -71,13 +71,13 @@ class GuardedTransport(AiohttpTransport):
             session = self.client = self._open()
         evidence = current.get()
         url = request.url
-        body = request.content
+        body = await request.aread()
         failure = None
         try:
             answer = await session.request(
                 request.method,
                 _exactly(str(url)),
-                headers=request.headers.multi_items(),
+                headers=[(name.decode(), value.decode()) for name, value in request.headers.raw],
                 data=BytesIO(body) if len(body) > _ONE_WRITE_BYTES else body or None,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(
