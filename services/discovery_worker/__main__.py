@@ -1,0 +1,46 @@
+"""`python -m services.discovery_worker`: configured by environment variables, stopped by SIGTERM.
+
+Exits with 78 (EX_CONFIG of sysexits.h) when the configuration is unusable, every fault on stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Final
+
+from services.discovery_worker.app import make_worker
+from services.discovery_worker.discovery import Discovery
+from shared import config, telemetry
+from shared.errors import ConfigurationError
+from shared.queues import require_redis_url
+from shared.store.opening import open_store
+
+EX_CONFIG: Final = 78
+DATABASE_CONNECTIONS: Final = 1  # all work is done by one thread
+
+
+def main() -> int:
+    """Run until told to stop; the exit code."""
+    try:
+        settings = config.load(os.environ)
+        require_redis_url(settings)
+        telemetry.configure_logging("discovery_worker", settings.log_level)
+        database, sealer = open_store(settings, pool_size=DATABASE_CONNECTIONS)
+    except ConfigurationError as fault:
+        print("\n".join(fault.faults), file=sys.stderr)  # noqa: T201 - there is no logging yet
+        return EX_CONFIG
+    discovery = Discovery(settings, database, sealer, on_crash=_end_in_order)
+    worker = make_worker(settings, discovery, lambda: telemetry.announce_ready(os.environ))
+    worker.start()
+    database.dispose()
+    return int(worker.exitcode or 0)
+
+
+def _end_in_order() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

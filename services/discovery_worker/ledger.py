@@ -1,0 +1,108 @@
+"""The database thread: one, so that the loop never waits for a commit or a lock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from shared.store import discovery, events
+from shared.store.database import Database
+from shared.store.discovery import Candidate, Claim, Finding, Standing
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a chat proved; `revision` (None: unknown) is the provider's that it called."""
+
+    key_works: bool
+    revision: int | None
+
+
+class Ledger:
+    """The store as seen from the loop. Every method raises `database.UNAVAILABLE`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    async def look(self, *, now: float, asked: Collection[str]) -> Sequence[Candidate]:
+        """Who may be checked now; disabled and deleted providers are settled on the way."""
+
+        def work() -> Sequence[Candidate]:
+            with self._database.read() as tx:
+                found = discovery.candidates(tx, now=now, asked=asked)
+                unsettled = discovery.unsettled(tx)
+            if unsettled:
+                with self._database.write() as tx:
+                    discovery.settle(tx, now=now)
+            return found
+
+        return await self._run(work)
+
+    async def claim(
+        self, provider_ids: Collection[str], *, now: float, asked: Collection[str]
+    ) -> Sequence[Claim]:
+        """Claim those that are still free."""
+
+        def work() -> Sequence[Claim]:
+            with self._database.write() as tx:
+                return discovery.claim(tx, provider_ids, now=now, asked=asked)
+
+        return await self._run(work)
+
+    async def record(self, claim: Claim, finding: Finding, *, now: float) -> bool:
+        """Write a finding; False when it no longer counted."""
+
+        def work() -> bool:
+            with self._database.write() as tx:
+                return discovery.record(tx, claim, finding, now=now)
+
+        return await self._run(work)
+
+    async def note_chats(
+        self, observed: Mapping[str, Observation], *, now: float
+    ) -> Mapping[str, Standing]:
+        """Store what chats proved; returns where those providers stand."""
+
+        def work() -> Mapping[str, Standing]:
+            standings = {}
+            with self._database.write() as tx:
+                for provider_id, one in observed.items():
+                    standing = discovery.note_chat(
+                        tx, provider_id, revision=one.revision, key_works=one.key_works, now=now
+                    )
+                    if standing is not None:
+                        standings[provider_id] = standing
+            return standings
+
+        return await self._run(work)
+
+    async def release(self, claims: Collection[Claim]) -> None:
+        """Give claims back."""
+
+        def work() -> None:
+            with self._database.write() as tx:
+                discovery.release(tx, claims)
+
+        await self._run(work)
+
+    def last_seq(self) -> int:
+        """The number of the newest event; called from the follower's thread."""
+
+        def work() -> int:
+            with self._database.read() as tx:
+                return events.last_seq(tx)
+
+        return self._executor.submit(work).result()
+
+    def close(self) -> None:
+        """End the thread; work not yet begun is dropped."""
+        self._executor.shutdown(wait=False, cancel_futures=True)

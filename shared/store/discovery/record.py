@@ -1,0 +1,78 @@
+"""How a check ends: its finding, its models and their events, in one transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.domain import EventType
+from shared.store import events
+from shared.store.discovery import listing
+from shared.store.discovery.claim import checkable, held_by, release
+from shared.store.discovery.rows import Claim, Finding
+from shared.store.schema import discovery, provider
+
+
+def record(tx: sa.Connection, claim: Claim, finding: Finding, *, now: float) -> bool:
+    """Write a finding; False, and nothing is written, when it no longer counts.
+
+    That is when the claim ran out and was taken over, or the provider is not at the revision that
+    was checked any more; the claim is then given back. A finding like the one before writes one
+    row: `ok_at` stands for the `last_seen` of every model that is still listed.
+    """
+    values: dict[str, Any] = {
+        "status": finding.status,
+        "revision": claim.revision,
+        "checked_at": now,
+        "error_sealed": finding.error_sealed,
+        "failures": finding.failures,
+        "empty_lists": finding.empty_lists,
+        "checking_until": 0.0,
+        "next_check_at": finding.next_check_at,
+        "key_verified_at": _key_verified_at(claim, finding, now),
+    }
+    if finding.listed is not None:
+        values["ok_at"] = now
+    same = sa.exists().where(
+        provider.c.id == claim.provider_id, provider.c.revision == claim.revision, checkable()
+    )
+    written = tx.execute(
+        sa.update(discovery)
+        .where(held_by(claim), same)
+        .values(values)
+        .returning(discovery.c.provider_id)
+    ).first()
+    if written is None:
+        release(tx, [claim])
+        return False
+    models_changed = listing.replace(
+        tx,
+        claim.provider_id,
+        listed=finding.listed,
+        manual=finding.manual,
+        allows=finding.allows,
+        now=now,
+        seen_at=claim.ok_at,
+    )
+    # Last, because from here to the commit nobody else can append an event.
+    facts = []
+    if finding.status is not claim.status:
+        facts.append(EventType.STATUS_CHANGED)
+    if models_changed:
+        facts.append(EventType.MODELS_CHANGED)
+    for fact in facts:
+        events.append(tx, fact, subject=claim.provider_id, revision=claim.revision, at=now)
+    return True
+
+
+def _key_verified_at(
+    claim: Claim, finding: Finding, now: float
+) -> sa.ColumnElement[float] | float | None:
+    if finding.key_proven is not None:
+        return now if finding.key_proven else None
+    if claim.api_key_sealed is None:
+        return None
+    # What is stored now, not what the claim saw: a chat may have proven the key meanwhile.
+    stored = discovery.c.key_verified_at
+    return sa.case((stored < (claim.api_key_rotated_at or 0.0), sa.null()), else_=stored)
