@@ -27,32 +27,38 @@ def open_store(
     """
     sealer = Sealer(load_keyring(settings))
     database = Database(settings.database_url, pool=pool, pool_size=pool_size)
-    origin = f"DATABASE_URL ({without_password(settings.database_url)})"
+    try:
+        proof = _check_schema(database, f"DATABASE_URL ({without_password(settings.database_url)})")
+        check_keyring(sealer, proof)
+    except ConfigurationError:
+        database.dispose()
+        raise
+    return database, sealer
+
+
+def _check_schema(database: Database, origin: str) -> str:
+    """The keyring's proof, when this code can run on the schema; else ConfigurationError."""
+    reason = "no row in `installation`"
     try:
         with database.read() as tx:
             row = tx.execute(sa.select(installation)).first()
     except (*UNAVAILABLE, exc.ProgrammingError) as fault:
         row, reason = None, reason_of(fault)
-    else:
-        reason = "no row in `installation`"
-    if row is None:
+    if row is None or row.keyring_proof is None:
         raise ConfigurationError(
             [f"{origin}: expected a database prepared by `dragoman migrate`, got: {reason}"]
         )
-    if row.revision < SCHEMA_REVISION or row.compatible_from > SCHEMA_REVISION:
-        raise ConfigurationError(
-            [
-                f"{origin}: expected a schema that revision {SCHEMA_REVISION} can run on, got "
-                f"revision {row.revision}, made for {row.compatible_from} and newer. "
-                + (
-                    "Run `dragoman migrate`."
-                    if row.revision < SCHEMA_REVISION
-                    else "Start a newer release."
-                )
-            ]
-        )
-    check_keyring(sealer, row.keyring_proof)
-    return database, sealer
+    if SCHEMA_REVISION <= row.revision and row.compatible_from <= SCHEMA_REVISION:
+        return str(row.keyring_proof)
+    remedy = "Start a newer release."
+    if row.revision < SCHEMA_REVISION:
+        remedy = "Run `dragoman migrate`."
+    raise ConfigurationError(
+        [
+            f"{origin}: expected a schema that revision {SCHEMA_REVISION} can run on, got "
+            f"revision {row.revision}, made for {row.compatible_from} and newer. {remedy}"
+        ]
+    )
 
 
 def check_keyring(sealer: Sealer, proof: str) -> None:

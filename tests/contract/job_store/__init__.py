@@ -1,0 +1,1 @@
+"""The job store, on every database that it promises to work on."""

@@ -1,0 +1,149 @@
+"""A gate leaves a provider alone for a while, and lets one job at a time find out."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.domain import GateReason, JobState
+from shared.store.jobs import GateEffect
+from tests.contract.job_store.conftest import Store, outcome_of, refused
+
+
+def close(store: Store, *, retry_after: float | None = None) -> None:
+    """One job finds the provider away and goes back to the queue."""
+    (claimed,) = store.claim(1)
+    store.finish(
+        outcome_of(
+            claimed,
+            JobState.QUEUED,
+            error_code="upstream_unreachable",
+            gate=refused(store, at=store.now, retry_after=retry_after),
+        )
+    )
+
+
+def test_a_closed_gate_holds_waiting_jobs_and_says_why(store: Store) -> None:
+    job_id = store.submit()
+    close(store)
+    assert store.claim() == []
+    job = store.get(job_id)
+    assert job.gate_reason is GateReason.PARKED
+    assert job.gate_closed_until == store.now + 1.0
+
+
+def test_a_named_time_is_kept_within_bounds(store: Store) -> None:
+    job_id = store.submit()
+    close(store, retry_after=86_400)
+    job = store.get(job_id)
+    assert (job.gate_reason, job.gate_closed_until) == (GateReason.RETRY_AFTER, store.now + 900)
+
+
+def test_jobs_that_do_not_wait_pass_a_closed_gate(store: Store) -> None:
+    store.submit()
+    close(store)
+    urgent = store.submit(on_unavailable="fail")
+    assert [job.id for job in store.claim()] == [urgent]
+
+
+def test_past_its_time_one_probe_goes_and_an_answer_opens_the_gate(store: Store) -> None:
+    ids = [store.submit() for _ in range(3)]
+    close(store)
+    store.now += 1.0
+    (probe,) = store.claim()
+    assert probe.id == ids[0]
+    assert store.claim() == []
+    store.finish(outcome_of(probe, gate=GateEffect(store.provider_id, store.now)))
+    assert [job.id for job in store.claim()] == ids[1:]
+
+
+@pytest.mark.parametrize("end", ["cancelled", "dead worker"])
+def test_a_prober_that_is_gone_blocks_nothing(store: Store, end: str) -> None:
+    for _ in range(2):
+        store.submit()
+    close(store)
+    store.now += 1.0
+    (probe,) = store.claim()
+    if end == "cancelled":
+        store.cancel(probe.id)
+    else:
+        store.kill(store.worker)
+        store.sweep()
+    assert len(store.claim()) == 1
+
+
+def test_failing_probes_double_the_pause_up_to_a_minute(store: Store) -> None:
+    job_id = store.submit()
+    pauses = []
+    for _ in range(8):
+        close(store)
+        until = store.get(job_id).gate_closed_until
+        assert until is not None
+        pauses.append(until - store.now)
+        store.now = until
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def test_many_calls_that_fail_together_close_the_gate_once(store: Store) -> None:
+    for _ in range(20):
+        store.submit()
+    claims = store.claim(20)
+    begun = store.now
+    store.now += 1
+    for half in (claims[:10], claims[10:]):
+        store.finish(
+            *[
+                outcome_of(
+                    job,
+                    JobState.QUEUED,
+                    error_code="upstream_unreachable",
+                    gate=refused(store, at=begun),
+                )
+                for job in half
+            ]
+        )
+    assert store.get(claims[0].id).gate_closed_until == store.now + 1.0
+
+
+def test_an_answer_to_a_call_older_than_the_closing_opens_nothing(store: Store) -> None:
+    old = store.submit()
+    store.submit()
+    (first, second) = store.claim()
+    assert first.id == old
+    store.now += 1
+    store.finish(
+        outcome_of(
+            second,
+            JobState.QUEUED,
+            error_code="upstream_rate_limited",
+            gate=refused(store, at=store.now, retry_after=30),
+        )
+    )
+    store.finish(outcome_of(first, gate=GateEffect(store.provider_id, store.now - 1)))
+    assert store.claim() == []
+
+
+def test_five_broken_calls_in_a_row_close_the_gate_and_an_answer_between_resets(
+    store: Store,
+) -> None:
+    def end(strike: bool) -> None:
+        store.submit()
+        (job,) = store.claim(1)
+        gate = GateEffect(
+            store.provider_id,
+            store.now,
+            cause="upstream_server_error" if strike else None,
+            strike=strike,
+        )
+        store.finish(
+            outcome_of(job, JobState.FAILED, error_code="upstream_server_error", gate=gate)
+        )
+
+    for strike in [True] * 4 + [False] + [True] * 4:
+        end(strike)
+    store.submit()
+    assert store.get(store.submit()).gate_reason is None
+    (job, _) = store.claim()
+    gate = GateEffect(store.provider_id, store.now, cause="upstream_server_error", strike=True)
+    store.finish(outcome_of(job, JobState.FAILED, error_code="upstream_server_error", gate=gate))
+    store.submit()
+    assert store.claim() == []
