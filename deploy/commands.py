@@ -100,7 +100,7 @@ def _with_options(environ: Mapping[str, str], parsed: argparse.Namespace) -> dic
     return {**environ, **{f"DRAGOMAN_{k.upper()}": v for k, v in given.items() if v is not None}}
 
 
-def _local(environ: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
+def local_settings(environ: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
     """Settings and environment of `up` and `demo`: people's Ollama is on localhost."""
     environ = {"DRAGOMAN_OUTBOUND_ALLOW": LOCAL_NETWORKS, **environ}
     return load(environ), environ
@@ -109,14 +109,14 @@ def _local(environ: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
 def _up(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from deploy.up import System
 
-    settings, environ = _local(environ)
+    settings, environ = local_settings(environ)
     return asyncio.run(System(settings, environ).run())
 
 
 def _demo(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from deploy.demo import run_demo
 
-    settings, environ = _local({"DRAGOMAN_LOG_LEVEL": "WARNING", **environ})
+    settings, environ = local_settings({"DRAGOMAN_LOG_LEVEL": "WARNING", **environ})
     return asyncio.run(run_demo(settings, environ, once=parsed.once))
 
 

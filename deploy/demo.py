@@ -51,7 +51,10 @@ async def run_demo(settings: Settings, environ: Mapping[str, str], *, once: bool
 
     async def show() -> bool:
         async with _client(settings) as client:
-            await Demo(client, f"http://127.0.0.1:{port}", key).run()
+            try:
+                await Demo(client, f"http://127.0.0.1:{port}", key).run()
+            except httpx.HTTPError as problem:
+                raise Refusal(f"The registry did not answer the demo: {problem!r}.") from problem
         if not once:
             print(
                 f"It keeps running at {url(settings)}; the admin key is in "

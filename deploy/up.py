@@ -164,7 +164,9 @@ class System:
     def _listen_for_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._asked_to_stop, number)
+            # nohup, or a shell for its background jobs, may have said that one is to be ignored.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, self._asked_to_stop, number)
 
     def _asked_to_stop(self, number: signal.Signals) -> None:
         now = time.monotonic()

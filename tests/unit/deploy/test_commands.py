@@ -1,0 +1,117 @@
+"""The command line, as far as it needs no running system."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy import commands
+from deploy.beat import schedule
+from deploy.bootstrap import ROOT
+from deploy.suite import long_files
+from shared.config import load
+
+
+@pytest.fixture(autouse=True)
+def only_this_environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    environ: dict[str, str] = {}
+    monkeypatch.setattr("os.environ", environ)
+    return environ
+
+
+def test_config_prints_what_is_in_force_without_secrets(
+    only_this_environment: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only_this_environment["DATABASE_URL"] = "postgresql://me:geheim@db.example/dragoman"
+    assert commands.main(["config", "--data-dir", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f"DRAGOMAN_DATA_DIR={tmp_path}" in lines
+    assert "DATABASE_URL=postgresql://me:***@db.example/dragoman" in lines
+
+
+@pytest.mark.parametrize("command", ["up", "demo", "ps", "migrate", "config"])
+def test_every_command_lists_every_fault_of_the_configuration_and_ends_with_78(
+    only_this_environment: dict[str, str], capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    only_this_environment.update({"REDIS_URL": "localhost", "DRAGOMAN_LEASE_SECONDS": "soon"})
+    assert commands.main([command]) == 78
+    said = capsys.readouterr()
+    assert 'REDIS_URL: expected redis://…, rediss://… or unix://…, got "localhost"' in said.err
+    assert "DRAGOMAN_LEASE_SECONDS: expected a number" in said.err
+    assert said.out == ""
+
+
+def test_an_option_is_judged_as_its_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.main(["up", "--port", "http"]) == 78
+    expected = 'DRAGOMAN_PORT: expected a whole number from 1 to 65535, got "http"'
+    assert expected in capsys.readouterr().err
+
+
+def test_ps_of_a_directory_where_nothing_runs_ends_with_3(tmp_path: Path) -> None:
+    assert commands.main(["ps", "--data-dir", str(tmp_path)]) == 3
+
+
+def test_up_and_demo_allow_local_networks_only_where_nothing_was_said() -> None:
+    allowed = commands.local_settings({})[0].outbound_allow
+    assert allowed == "loopback,private"
+    for said in ("", "10.0.0.0/8"):
+        environ = {"DRAGOMAN_OUTBOUND_ALLOW": said}
+        assert commands.local_settings(environ)[0].outbound_allow == said
+
+
+def test_a_misspelt_option_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        commands.main(["up", "--prot", "1"])
+    assert ended.value.code == 2
+    assert "--prot" in capsys.readouterr().err
+
+
+def test_test_hands_its_other_arguments_to_pytest_unchanged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    became: list[tuple[str, ...]] = []
+    monkeypatch.setattr("deploy.suite.become", lambda *words: became.append(words))
+    commands.main(["test", "-k", "runner", "tests/integration", "-x"])
+    commands.main(["test", "--campaign", "faults", "--minutes", "30"])
+    assert became == [
+        ("pytest", "-k", "runner", "tests/integration", "-x"),
+        ("tests.campaigns", "faults", "--minutes", "30"),
+    ]
+
+
+def test_beat_asks_often_enough_for_short_intervals_and_never_more_than_once_a_second() -> None:
+    periods = [
+        schedule(load({"DRAGOMAN_DISCOVERY_INTERVAL": interval}))["refresh-due"]["schedule"]
+        for interval in ("1", "20", "300")
+    ]
+    assert periods == [1, 2, 5]
+
+
+def test_what_beat_sent_in_vain_expires_before_it_is_sent_again() -> None:
+    for entry in schedule(load({})).values():
+        assert entry["options"]["expires"] == entry["schedule"]
+
+
+def test_files_of_more_than_300_lines_are_named(tmp_path: Path) -> None:
+    (tmp_path / "dragoman").write_text("#!/usr/bin/env python3\n")
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "fine.py").write_text("x = 1\n" * 300)
+    (tmp_path / "shared" / "long.py").write_text("x = 1\n" * 301)
+    assert list(long_files(tmp_path)) == ["shared/long.py: 301 lines, at most 300 are allowed"]
+
+
+def test_the_parser_and_ps_import_no_installed_package() -> None:
+    heavy = {"httpx", "redis", "celery", "gevent", "sqlalchemy", "flask", "aiohttp"}
+    program = "import sys, deploy.commands, deploy.ps, deploy.bootstrap; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert heavy.isdisjoint(done.stdout.split())
