@@ -38,7 +38,8 @@ def body_without_key(body: bytes, key: Secret | None) -> bytes:
     secret = key.reveal() if key is not None else ""
     if len(secret) < _LEAST_SECRET_IN_BODY:
         return body
-    for written in {secret, json.dumps(secret)[1:-1], secret.replace("/", "\\/")}:
+    quoted = json.dumps(secret)[1:-1]
+    for written in {secret, quoted, quoted.replace("/", "\\/")}:
         body = body.replace(written.encode(), b"***")
     return body
 

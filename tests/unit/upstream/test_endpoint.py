@@ -70,7 +70,7 @@ def test_a_query_is_kept_on_both(typed: str) -> None:
         ("https://[FE80:0:0:0::1]:8443/v1", "https://[fe80::1]:8443/v1", "fe80::1", 8443),
         ("my_service:8000/v1//", "http://my_service:8000/v1", "my_service", 8000),
         ("https://bücher.example/v1", "https://xn--bcher-kva.example/v1", None, 443),
-        ("１２７.0.0.1:8000", "http://127.0.0.1:8000/v1", "127.0.0.1", 8000),
+        ("１２７.0.0.1:8000", "http://127.0.0.1:8000/v1", "127.0.0.1", 8000),  # noqa: RUF001
         ("https://h./v1", "https://h./v1", "h.", 443),
         (" https://h/v1\n", "https://h/v1", "h", 443),
         ("https://h?x=1", "https://h/v1", "h", 443),
@@ -121,7 +121,7 @@ def test_spellings_of_one_server_meet_in_one_form(
         ("http://h:65536", "the port"),
         ("http://h:", "the port"),
         ("http://h:+80", "the port"),
-        ("http://h:８０", "the port"),
+        ("http://h:８０", "the port"),  # noqa: RUF001
         ("http://h:80x", "the port"),
         ("::1", "brackets"),
         ("fe80::1/v1", "brackets"),
@@ -141,7 +141,7 @@ def test_spellings_of_one_server_meet_in_one_form(
         ("http://127.0.0.256", "number as host"),
         ("http://1.2.3.4.5", "number as host"),
         ("http://127.0.0.0x1", "number as host"),
-        ("http://０x7f.1", "number as host"),
+        ("http://０x7f.1", "number as host"),  # noqa: RUF001
         ("http://evil.example.0x7f", "number as host"),
         ("http://a..b", "characters or lengths"),
         ("http://-a.example", "characters or lengths"),
