@@ -26,9 +26,9 @@ Command = Callable[[argparse.Namespace, Mapping[str, str]], int]
 
 def main(arguments: list[str]) -> int:
     """Run one command; its exit status: 78 for a bad configuration, 1 for other refusals."""
-    parsed, rest = _parser().parse_known_args(arguments)
+    parsed, rest = parser().parse_known_args(arguments)
     if rest and parsed.command != "test":
-        _parser().error(f"unknown arguments: {' '.join(rest)}")
+        parser().error(f"unknown arguments: {' '.join(rest)}")
     parsed.rest = rest
     run: Command = parsed.run
     try:
@@ -49,16 +49,17 @@ def version() -> str:
         return str(tomllib.load(file)["project"]["version"])
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Every command with its options; building it imports nothing that must be installed."""
+    root = argparse.ArgumentParser(
         prog="dragoman",
         description="A self-hosted registry of OpenAI-compatible endpoints, with background model "
         "discovery and durable chat jobs.",
         epilog="Settings come from the environment; `dragoman config` shows those in force.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"dragoman {version()}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    root.add_argument("--version", action="version", version=f"dragoman {version()}")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, run: Command, text: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
@@ -91,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--lint", action="store_true", help="run the static checks instead")
     command.add_argument("--campaign", metavar="NAME", help="run the long form of a campaign")
     command.add_argument("--minutes", metavar="M", help="how long the campaign takes")
-    return parser
+    return root
 
 
 def _with_options(environ: Mapping[str, str], parsed: argparse.Namespace) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from deploy import commands
 from deploy.beat import schedule
 from deploy.bootstrap import ROOT
+from deploy.commands import parser
 from deploy.suite import long_files
 from shared.config import load
 
@@ -115,3 +117,16 @@ def test_the_parser_and_ps_import_no_installed_package() -> None:
         check=True,
     )
     assert heavy.isdisjoint(done.stdout.split())
+
+
+def test_the_running_page_lists_every_command_with_its_options() -> None:
+    page = (ROOT / "docs" / "running.md").read_text()
+    rows = re.findall(r"^\|`\./dragoman (\w+)(.*?)`\|", page, re.MULTILINE)
+    documented = {name: set(re.findall(r"--[a-z-]+", options)) for name, options in rows}
+    choices = parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
+    assert isinstance(choices, dict)
+    offered = {
+        name: {o for o in command._option_string_actions if o.startswith("--")} - {"--help"}
+        for name, command in choices.items()
+    }
+    assert documented == offered
