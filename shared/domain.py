@@ -117,3 +117,11 @@ class EventType(enum.StrEnum):
 
 MAX_CALLS: Final = 3  # calls to the upstream of one job, `on_interrupt: retry`
 MAX_LOSSES: Final = 3  # workers that one job may lose before it is poisoned
+
+
+def diagram() -> str:
+    """The moves as a Mermaid state diagram; `docs/state-machine.md` holds this text."""
+    lines = ["stateDiagram-v2", "    [*] --> queued: registry: accepted"]
+    lines += [f"    {m.source} --> {m.target}: {m.writer}: {m.when}" for m in MOVES]
+    lines += [f"    {state} --> [*]" for state in JobState if state.terminal]
+    return "\n".join(lines)

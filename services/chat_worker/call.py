@@ -68,8 +68,10 @@ class Call:
                 ),
                 tells_of_provider=False,
             )
+        if (left := self.job.deadline - self._clock()) <= 0:
+            return self._failed(DeadlineExceeded())
         try:
-            async with asyncio.timeout(max(0.0, self.job.deadline - self._clock())):
+            async with asyncio.timeout(left):
                 answer = await self._tries_within_a_second(target, body)
         except TimeoutError:
             return self._failed(DeadlineExceeded(may_have_been_billed=self.sent))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -30,7 +31,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueModel:
-    """One model of the last good list."""
+    """One model of the last good list; a listed one was last seen when that list came."""
 
     provider_id: str
     upstream_id: str
@@ -69,9 +70,15 @@ def verdicts(tx: sa.Connection, provider_ids: Iterable[str]) -> Mapping[str, Ver
 
 def models(tx: sa.Connection, provider_ids: Iterable[str]) -> Sequence[CatalogueModel]:
     """The models now listed by these providers, by provider, then by id."""
-    columns = [model.c[name] for name in CatalogueModel.__dataclass_fields__]
+    # Rows of a list that did not change are not written: its time is that of the whole list.
+    last_seen = sa.case((model.c.source == "listed", discovery.c.ok_at), else_=model.c.last_seen)
+    columns: dict[str, sa.ColumnElement[Any]] = {
+        name: model.c[name] for name in CatalogueModel.__dataclass_fields__
+    }
+    columns["last_seen"] = sa.func.coalesce(last_seen, model.c.last_seen)
     query = (
-        sa.select(*columns)
+        sa.select(*columns.values())
+        .outerjoin(discovery, discovery.c.provider_id == model.c.provider_id)
         .where(model.c.provider_id.in_(list(provider_ids)), model.c.gone_at.is_(None))
         .order_by(model.c.provider_id, model.c.upstream_id)
     )

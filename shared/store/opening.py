@@ -48,7 +48,7 @@ def _check_schema(database: Database, origin: str) -> str:
         raise ConfigurationError(
             [f"{origin}: expected a database prepared by `dragoman migrate`, got: {reason}"]
         )
-    if SCHEMA_REVISION <= row.revision and row.compatible_from <= SCHEMA_REVISION:
+    if row.revision >= SCHEMA_REVISION and row.compatible_from <= SCHEMA_REVISION:
         return str(row.keyring_proof)
     remedy = "Start a newer release."
     if row.revision < SCHEMA_REVISION:

@@ -1,0 +1,1 @@
+"""The chat worker's rules, with fakes as arguments."""

@@ -1,0 +1,1 @@
+"""What the shared modules promise, without sockets."""

@@ -1,0 +1,70 @@
+"""Settings are read once, checked whole, and complain about every fault together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shared import config
+from shared.errors import ConfigurationError
+
+
+def faults(environ: dict[str, str]) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        config.load(environ)
+    return caught.value.faults
+
+
+def test_the_defaults_need_nothing() -> None:
+    settings = config.load({})
+    assert settings.port == 8642
+    assert settings.data_dir == Path.cwd() / ".dragoman"
+    assert settings.database_url == f"sqlite:///{settings.data_dir}/dragoman.db"
+    assert settings.redis_url is None
+
+
+def test_every_fault_is_reported_at_once() -> None:
+    found = faults(
+        {
+            "REDIS_URL": "localhost",
+            "DRAGOMAN_PORT": "99999",
+            "DRAGOMAN_LEASE_SECONDS": "soon",
+            "DRAGOMAN_OUTBOUND_ALLOW": "loopback,10.0.0.300/8",
+            "DATABASE_URL": "mysql://h/x",
+        }
+    )
+    assert len(found) == 5
+    assert 'REDIS_URL: expected redis://…, rediss://… or unix://…, got "localhost"' in found
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e9", "", "x" * 100])
+def test_a_time_out_of_bounds_is_refused_or_the_default(value: str) -> None:
+    if value == "":
+        assert config.load({"DRAGOMAN_LEASE_SECONDS": value}).lease_seconds == 60
+    else:
+        assert faults({"DRAGOMAN_LEASE_SECONDS": value})
+
+
+def test_a_misspelt_setting_is_refused() -> None:
+    assert faults({"DRAGOMAN_LEASE_SECOND": "3"}) == [
+        "DRAGOMAN_LEASE_SECOND: expected a setting that exists, got an unknown name"
+    ]
+
+
+def test_what_is_shown_hides_secrets() -> None:
+    settings = config.load(
+        {
+            "DATABASE_URL": "postgresql://me:s3cret@db/dragoman",
+            "REDIS_URL": "redis://:s3cret@cache:6379/0",
+            "DRAGOMAN_KEYRING": "s3cret",
+        }
+    )
+    shown = config.shown(settings)
+    assert "s3cret" not in repr(shown)
+    assert shown["DATABASE_URL"] == "postgresql://me:***@db/dragoman"
+
+
+def test_a_fault_in_a_url_with_a_password_does_not_show_it() -> None:
+    (fault,) = faults({"DATABASE_URL": "postgres//me:s3cret@db/dragoman"})
+    assert "s3cret" not in fault

@@ -1,0 +1,28 @@
+"""The state machine is data; everything else follows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shared.domain import MOVES, TERMINAL, JobState, Writer, diagram, may_move
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_no_move_leaves_a_terminal_state() -> None:
+    assert not [move for move in MOVES if move.source in TERMINAL]
+
+
+def test_every_state_but_the_first_is_reached_and_every_live_one_is_left() -> None:
+    assert {move.target for move in MOVES} == set(JobState)
+    assert {move.source for move in MOVES} == set(JobState) - TERMINAL
+
+
+def test_only_the_registry_cancels_and_only_the_worker_claims() -> None:
+    assert may_move(JobState.QUEUED, JobState.CANCELLED, Writer.REGISTRY)
+    assert not may_move(JobState.QUEUED, JobState.CANCELLED, Writer.CHAT_WORKER)
+    assert not may_move(JobState.QUEUED, JobState.IN_PROGRESS, Writer.REGISTRY)
+
+
+def test_the_picture_in_the_docs_is_drawn_from_the_data() -> None:
+    assert diagram() in (ROOT / "docs/state-machine.md").read_text("utf-8")
