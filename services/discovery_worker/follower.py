@@ -81,6 +81,8 @@ class Follower:
         if self._seq is None or now - self._read_at >= REREAD_SECONDS:
             self._start_over(now)
         entries = self._next()
+        if self._stopping.is_set():
+            return False
         if self._deaf:
             self._deaf = False
             logger.info("the event stream answers again")
@@ -112,7 +114,9 @@ class Follower:
         found = []
         for _name, entries in streams:
             for entry_id, fields in entries:
-                found.append((int(entry_id.partition("-")[0]), fields))
+                number = entry_id.partition("-")[0]
+                # Whatever is not the relay's is a gap: number 0 follows nothing.
+                found.append((int(number) if "seq" in fields else 0, fields))
         return found
 
     def _last_generated(self) -> int | None:

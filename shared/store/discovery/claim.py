@@ -157,6 +157,7 @@ def _changed(revision: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
 def _due(now: float, revision: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
     return sa.or_(
         discovery.c.next_check_at <= now,
+        discovery.c.checked_at.is_(None),
         discovery.c.checked_at > now + CLOCK_SLACK,
         _changed(revision),
     )
