@@ -60,6 +60,40 @@ _OLDEST = sa.text(_HEAD.format(only=""))
 _OLDEST_FAIL = sa.text(_HEAD.format(only="AND on_unavailable = 'fail'"))
 
 
+# Built once: putting a statement together costs more than running it.
+_TAKE: Final = (
+    sa.update(chat_job)
+    .where(
+        chat_job.c.id.in_(sa.bindparam("chosen", expanding=True)),
+        sa.text("chat_job.state = 'queued'"),
+    )
+    .values(
+        state=JobState.IN_PROGRESS.value,
+        worker_id=sa.bindparam("claimer"),
+        attempt=chat_job.c.attempt + 1,
+        calls=chat_job.c.calls + 1,
+        started_at=sa.func.coalesce(chat_job.c.started_at, sa.bindparam("now", type_=sa.Double())),
+        version=chat_job.c.version + 1,
+    )
+    .returning(
+        chat_job.c.id,
+        chat_job.c.attempt,
+        chat_job.c.provider_id,
+        chat_job.c.request_id,
+        chat_job.c.request_sealed,
+        chat_job.c.on_interrupt,
+        chat_job.c.on_unavailable,
+        chat_job.c.interrupts,
+        chat_job.c.deadline,
+        chat_job.c.background,
+    )
+)
+_TARGETS: Final = sa.select(*[provider.c[name] for name in Target.__dataclass_fields__]).where(
+    provider.c.id.in_(sa.bindparam("provider_ids", expanding=True))
+)
+_LOCK: Final = sa.select(sa.func.pg_advisory_xact_lock(CLAIM_LOCK))
+
+
 def has_work(tx: sa.Connection) -> bool:
     """A plain look, so that an idle worker takes no write lock."""
     return tx.execute(_HAS_WORK).first() is not None
@@ -75,7 +109,7 @@ def claim(
     Jobs of a deleted provider that are found queued end here.
     """
     if tx.dialect.name != "sqlite":
-        tx.execute(sa.select(sa.func.pg_advisory_xact_lock(CLAIM_LOCK)))
+        tx.execute(_LOCK)
     candidates: list[str] = []
     probes: dict[str, str] = {}
     for lane in tx.execute(_LANES).all():
@@ -119,31 +153,7 @@ def _heads(
 def _take(
     tx: sa.Connection, chosen: Sequence[str], *, worker_id: str, now: float
 ) -> Sequence[ClaimedJob]:
-    statement = (
-        sa.update(chat_job)
-        .where(chat_job.c.id.in_(chosen), sa.text("chat_job.state = 'queued'"))
-        .values(
-            state=JobState.IN_PROGRESS,
-            worker_id=worker_id,
-            attempt=chat_job.c.attempt + 1,
-            calls=chat_job.c.calls + 1,
-            started_at=sa.func.coalesce(chat_job.c.started_at, now),
-            version=chat_job.c.version + 1,
-        )
-        .returning(
-            chat_job.c.id,
-            chat_job.c.attempt,
-            chat_job.c.provider_id,
-            chat_job.c.request_id,
-            chat_job.c.request_sealed,
-            chat_job.c.on_interrupt,
-            chat_job.c.on_unavailable,
-            chat_job.c.interrupts,
-            chat_job.c.deadline,
-            chat_job.c.background,
-        )
-    )
-    rows = tx.execute(statement).all()
+    rows = tx.execute(_TAKE, {"chosen": chosen, "claimer": worker_id, "now": now}).all()
     targets = _targets(tx, {row.provider_id for row in rows})
     jobs = [
         ClaimedJob(
@@ -165,6 +175,5 @@ def _take(
 
 
 def _targets(tx: sa.Connection, provider_ids: Iterable[str]) -> dict[str, Target]:
-    columns = [provider.c[name] for name in Target.__dataclass_fields__]
-    query = sa.select(*columns).where(provider.c.id.in_(list(provider_ids)))
-    return {row.id: Target(*row) for row in tx.execute(query)}
+    rows = tx.execute(_TARGETS, {"provider_ids": list(provider_ids)})
+    return {row.id: Target(*row) for row in rows}

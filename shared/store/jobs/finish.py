@@ -55,6 +55,15 @@ _REQUEUE = (
 )
 
 
+_HELD: Final = sa.select(chat_job.c.id, chat_job.c.worker_id, chat_job.c.attempt).where(
+    chat_job.c.id.in_(sa.bindparam("job_ids", expanding=True)),
+    sa.text("chat_job.state = 'in_progress'"),
+)
+# The lock is nothing on SQLite, where the whole transaction holds it. In the order of the ids, so
+# that two who lock the same rows cannot wait for each other.
+_HELD_LOCKED: Final = _HELD.order_by(chat_job.c.id).with_for_update()
+
+
 def finish(
     tx: sa.Connection, outcomes: Sequence[Outcome], *, now: float, retention: Retention
 ) -> set[str]:
@@ -131,13 +140,7 @@ def lost(tx: sa.Connection, held: Iterable[tuple[str, str, int]]) -> set[str]:
 def _still_held(
     tx: sa.Connection, claims: Sequence[tuple[str, str, int]], *, lock: bool = False
 ) -> set[str]:
-    query = sa.select(chat_job.c.id, chat_job.c.worker_id, chat_job.c.attempt).where(
-        chat_job.c.id.in_([job_id for job_id, _, _ in claims]),
-        sa.text("chat_job.state = 'in_progress'"),
-    )
-    if lock:
-        # Nothing on SQLite, where the whole transaction holds the write lock. In the order of
-        # the ids, so that two who lock the same rows cannot wait for each other.
-        query = query.order_by(chat_job.c.id).with_for_update()
-    current = {(row.id, row.worker_id, row.attempt) for row in tx.execute(query)}
+    query = _HELD_LOCKED if lock else _HELD
+    rows = tx.execute(query, {"job_ids": [job_id for job_id, _, _ in claims]})
+    current = {(row.id, row.worker_id, row.attempt) for row in rows}
     return {claim[0] for claim in claims if claim in current}

@@ -23,6 +23,10 @@ FIRST_BACKOFF: Final = 1.0  # seconds, doubled for each closing in a row
 LONGEST_BACKOFF: Final = 60.0
 RETRY_AFTER_BOUNDS: Final = (1.0, 900.0)  # what an upstream may ask for, in seconds
 
+_GATES: Final = sa.select(provider_gate).where(
+    provider_gate.c.provider_id.in_(sa.bindparam("provider_ids", expanding=True))
+)
+
 
 def apply(tx: sa.Connection, effects: Iterable[GateEffect], *, now: float) -> None:
     """Work the effects of a batch of calls into the gates of their providers."""
@@ -31,8 +35,8 @@ def apply(tx: sa.Connection, effects: Iterable[GateEffect], *, now: float) -> No
         by_provider.setdefault(effect.provider_id, []).append(effect)
     if not by_provider:
         return
-    query = sa.select(provider_gate).where(provider_gate.c.provider_id.in_(list(by_provider)))
-    rows = {row.provider_id: dict(row._mapping) for row in tx.execute(query)}
+    found = tx.execute(_GATES, {"provider_ids": list(by_provider)})
+    rows = {row.provider_id: dict(row._mapping) for row in found}
     for provider_id, batch in sorted(by_provider.items()):
         gate = before = rows.get(provider_id)
         for effect in sorted(batch, key=lambda effect: effect.call_started_at):

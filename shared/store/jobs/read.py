@@ -29,15 +29,18 @@ _QUERY = (
     .join(provider, provider.c.id == chat_job.c.provider_id)
     .outerjoin(provider_gate, provider_gate.c.provider_id == chat_job.c.provider_id)
 )
+_STATES: Final = sa.select(chat_job.c.id, chat_job.c.state).where(
+    chat_job.c.id.in_(sa.bindparam("job_ids", expanding=True))
+)
+_BY_ID: Final = _QUERY.where(chat_job.c.id == sa.bindparam("job_id"))
 
 
 def get(tx: sa.Connection, job_id: str, *, owner: str | None) -> Job | None:
     """The job of this owner (None: of any owner), or None."""
-    query = _QUERY.where(chat_job.c.id == job_id)
-    if owner is not None:
-        query = query.where(chat_job.c.owner == owner)
-    row = tx.execute(query).mappings().first()
-    return _job(row) if row else None
+    row = tx.execute(_BY_ID, {"job_id": job_id}).mappings().first()
+    if row is None or owner not in (None, row["owner"]):
+        return None
+    return _job(row)
 
 
 def _job(row: sa.RowMapping) -> Job:
@@ -50,8 +53,8 @@ def _job(row: sa.RowMapping) -> Job:
 
 def states(tx: sa.Connection, job_ids: Iterable[str]) -> Mapping[str, JobState]:
     """The state of each of these jobs that still exists."""
-    query = sa.select(chat_job.c.id, chat_job.c.state).where(chat_job.c.id.in_(list(job_ids)))
-    return {row.id: JobState(row.state) for row in tx.execute(query)}
+    rows = tx.execute(_STATES, {"job_ids": list(job_ids)})
+    return {row.id: JobState(row.state) for row in rows}
 
 
 def queue_position(tx: sa.Connection, job: Job) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -11,46 +12,41 @@ from shared.errors import Cancelled, DeadlineExceeded, JobProviderDeleted
 from shared.store.jobs.rows import NewJob, Retention
 from shared.store.schema import chat_job, provider
 
+_GIVEN: Final = tuple(name for name in NewJob.__dataclass_fields__ if name != "provider_id")
+_AT_FIRST: Final = {
+    "state": JobState.QUEUED.value,
+    "attempt": 0,
+    "calls": 0,
+    "interrupts": 0,
+    "losses": 0,
+    "not_before": 0.0,
+    "version": 1,
+    "may_have_been_billed": False,
+}
+# Built once: putting a statement together costs more than running it.
+_INSERT: Final = (
+    sa.insert(chat_job)
+    .from_select(
+        ["provider_id", *_GIVEN, *_AT_FIRST],
+        sa.select(
+            provider.c.id,
+            *[sa.bindparam(f"new_{name}", type_=chat_job.c[name].type) for name in _GIVEN],
+            *[sa.literal(value, chat_job.c[name].type) for name, value in _AT_FIRST.items()],
+        ).where(
+            provider.c.id == sa.bindparam("new_provider_id"),
+            provider.c.deleted_at.is_(None),
+            provider.c.enabled.is_(True),
+        ),
+        include_defaults=False,
+    )
+    .returning(chat_job.c.id)
+)
+
 
 def insert(tx: sa.Connection, job: NewJob) -> bool:
     """Accept a job; False when its provider was deleted or disabled in the meantime."""
-    values = {
-        "id": job.id,
-        "owner": job.owner,
-        "key_id": job.key_id,
-        "request_id": job.request_id,
-        "model": job.model,
-        "upstream_model": job.upstream_model,
-        "background": job.background,
-        "store": job.store,
-        "service_tier": job.service_tier,
-        "metadata": job.metadata,
-        "on_interrupt": job.on_interrupt,
-        "on_unavailable": job.on_unavailable,
-        "state": JobState.QUEUED.value,
-        "attempt": 0,
-        "calls": 0,
-        "interrupts": 0,
-        "losses": 0,
-        "not_before": 0.0,
-        "deadline": job.deadline,
-        "created_at": job.created_at,
-        "version": 1,
-        "may_have_been_billed": False,
-        "request_sealed": job.request_sealed,
-    }
-    literals = [sa.bindparam(name, value, chat_job.c[name].type) for name, value in values.items()]
-    source = sa.select(provider.c.id, *literals).where(
-        provider.c.id == job.provider_id,
-        provider.c.deleted_at.is_(None),
-        provider.c.enabled.is_(True),
-    )
-    statement = (
-        sa.insert(chat_job)
-        .from_select(["provider_id", *values], source, include_defaults=False)
-        .returning(chat_job.c.id)
-    )
-    return tx.execute(statement).first() is not None
+    values = {f"new_{name}": getattr(job, name) for name in NewJob.__dataclass_fields__}
+    return tx.execute(_INSERT, values).first() is not None
 
 
 def cancel(tx: sa.Connection, job_id: str, *, now: float, retention: Retention) -> bool:
