@@ -21,9 +21,9 @@ pytestmark = pytest.mark.skipif(
 
 def demo(data_dir: Path) -> str:
     environ = {k: v for k, v in os.environ.items() if not k.startswith("DRAGOMAN_")}
+    place = ("--data-dir", str(data_dir), "--port", str(free_port()))
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "deploy", "demo", "--once"]
-        + ["--data-dir", str(data_dir), "--port", str(free_port())],
+        [sys.executable, "-P", "-m", "deploy", "demo", "--once", *place],
         env={**environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
