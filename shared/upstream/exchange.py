@@ -104,6 +104,7 @@ class Exchanger:
                     return await self._bounded(request, call, target, where, limits, bounds)
         finally:
             current.reset(token)
+            evidence.drop_unsent()
         # Out here, so that no traceback leads to frames and objects that hold our headers.
         raise _expired(call, where, limits.phase, evidence, bounds)
 

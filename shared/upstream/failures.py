@@ -69,7 +69,7 @@ def before_the_head(error: Exception, evidence: Evidence, *, where: str, https: 
     if isinstance(error, aiohttp.ClientResponseError):
         hint = "" if https else "; if the server speaks TLS, use https"
         return UpstreamInvalidAnswer(
-            f"Expected an HTTP answer from {where}, got bytes that are none{hint}.",
+            f"Expected an HTTP answer from {where}, got bytes that break its rules{hint}.",
             sent=sent,
             may_have_been_billed=sent,
         )

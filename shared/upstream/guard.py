@@ -86,6 +86,9 @@ def guarded_sockets(policy: OutboundPolicy) -> Callable[[AddressInfo], socket.so
 
     def make(info: AddressInfo) -> socket.socket:
         family, kind, protocol, _canonical, address = info
+        evidence = current.get(None)
+        if evidence is not None:
+            evidence.dialled = True
         refusal = policy.refusal(address[0], address[1])
         if refusal is not None:
             raise _noted(refusal)

@@ -30,21 +30,20 @@ def answer(
     status: int,
     body: bytes | dict[str, Any] | list[Any],
     content_type: str = "application/json",
-    key: Secret | None = KEY,
-    **headers: str,
+    headers: dict[str, str] | None = None,
 ) -> RawAnswer:
     return RawAnswer(
         expected="a chat completion",
         status=status,
-        headers=httpx.Headers({"content-type": content_type, **headers}),
+        headers=httpx.Headers({"content-type": content_type, **(headers or {})}),
         body=body if isinstance(body, bytes) else json.dumps(body).encode(),
         where="h:443",
-        key=key,
+        key=KEY,
     )
 
 
-def refused(status: int, body: bytes | dict[str, Any], *rest: Any, **more: str) -> UpstreamFailure:
-    return refusal(answer(status, body, *rest, **more), model="org/llama", now=NOW)
+def refused(status: int, body: bytes | dict[str, Any], *rest: Any) -> UpstreamFailure:
+    return refusal(answer(status, body, *rest), model="org/llama", now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +158,7 @@ def test_only_gateways_that_gave_up_waiting_are_ambiguous(status: int) -> None:
 
 
 def test_a_redirect_is_refused_and_names_its_target_without_the_key() -> None:
-    failure = refused(307, b"", location=f"https://elsewhere/v1?k={KEY.reveal()}")
+    failure = refused(307, b"", "", {"location": f"https://elsewhere/v1?k={KEY.reveal()}"})
     assert type(failure) is UpstreamRefused
     assert "https://elsewhere/v1?k=***" in failure.message
     assert "redirects are not followed" in failure.message
@@ -200,10 +199,10 @@ def test_a_200_that_is_no_completion_says_what_it_is(
 
 
 def test_a_compressed_body_that_was_not_asked_for_is_named() -> None:
-    lied = answer(200, b'{"choices": []}', **{"content-encoding": "gzip"})
+    lied = answer(200, b'{"choices": []}', "", {"content-encoding": "gzip"})
     assert completion(lied) == {"choices": []}  # says gzip, is none: the bytes decide
     with pytest.raises(UpstreamInvalidAnswer, match="compressed"):
-        completion(answer(200, b"\x1f\x8b\x08\x00", **{"content-encoding": "gzip"}))
+        completion(answer(200, b"\x1f\x8b\x08\x00", "", {"content-encoding": "gzip"}))
 
 
 @pytest.mark.parametrize("error", [{"message": "overloaded", "code": 502}, "overloaded"])
@@ -215,7 +214,7 @@ def test_a_200_that_carries_an_error_is_refused_with_its_text(error: Any) -> Non
 
 
 def test_null_error_empty_choices_and_unknown_fields_pass() -> None:
-    body = {"choices": [], "error": None, "timings": {"n": 1}, "usage": None}
+    body: dict[str, Any] = {"choices": [], "error": None, "timings": {"n": 1}, "usage": None}
     assert completion(answer(200, body)) == body
     assert completion(answer(200, b'\xef\xbb\xbf{"choices":[]}', "")) == {"choices": []}
 
@@ -243,7 +242,7 @@ TYPES = st.sampled_from(["application/json", "text/plain", "text/html", "", ";",
 def test_any_answer_is_a_completion_or_one_of_the_tree(
     status: int, body: bytes, content_type: str, odd: str
 ) -> None:
-    got = answer(status, body, content_type, **{"retry-after": odd, "location": odd})
+    got = answer(status, body, content_type, {"retry-after": odd, "location": odd})
     if 200 <= status < 300:
         try:
             assert isinstance(completion(got)["choices"], list)

@@ -1,0 +1,120 @@
+"""A server that does to each connection what a script says, and remembers what it saw."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+
+class Wire:
+    """One connection, seen from the server."""
+
+    def __init__(
+        self, stage: Stage, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.stage = stage
+        self._reader = reader
+        self._writer = writer
+
+    async def request(self) -> bytes:
+        """Read one whole request; it counts as work that the upstream began."""
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        self.stage.bytes_seen += len(head)
+        length = 0
+        for line in head.lower().split(b"\r\n"):
+            if line.startswith(b"content-length:"):
+                length = int(line.partition(b":")[2])
+        body = await self._reader.readexactly(length)
+        self.stage.bytes_seen += length
+        self.stage.requests.append(head + body)
+        return head + body
+
+    async def send(self, raw: bytes) -> None:
+        """Send these bytes."""
+        self._writer.write(raw)
+        await self._writer.drain()
+
+    async def hang_up(self) -> None:
+        """Wait until the other side closes."""
+        while await self._reader.read(65536):
+            pass
+        self.stage.hung_up.set()
+
+    def reset(self) -> None:
+        """End the connection with a RST."""
+        connection = self._writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._writer.transport.abort()
+
+
+Script: TypeAlias = Callable[[Wire], Awaitable[None]]
+
+
+class Stage:
+    """What the server saw: connections, bytes, whole requests; `hung_up` when a client left."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.port = 0
+        self.connections = 0
+        self.bytes_seen = 0
+        self.requests: list[bytes] = []
+        self.hung_up = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Run the script on one connection, then close it."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self.connections += 1
+        try:
+            await self.script(Wire(self, reader, writer))
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client left, or the test is over
+        finally:
+            self._tasks.discard(task)
+            writer.transport.close() if not writer.transport.is_closing() else None
+
+    def stop(self) -> None:
+        """End what still runs."""
+        for task in self._tasks:
+            task.cancel()
+
+
+@asynccontextmanager
+async def serving(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[Stage]:
+    """A stage on a port of 127.0.0.1; every connection plays `script`."""
+    stage = Stage(script)
+    server = await asyncio.start_server(stage.serve, "127.0.0.1", 0, ssl=tls)
+    stage.port = server.sockets[0].getsockname()[1]
+    try:
+        yield stage
+    finally:
+        server.close()
+        stage.stop()
+        await asyncio.sleep(0)
+
+
+def answering(raw: bytes) -> Script:
+    """Read the request, send these bytes, close."""
+
+    async def script(wire: Wire) -> None:
+        await wire.request()
+        await wire.send(raw)
+
+    return script
+
+
+def http(
+    status: int, body: bytes = b"", content_type: str = "application/json", *headers: str
+) -> bytes:
+    """A whole answer as bytes."""
+    lines = [f"HTTP/1.1 {status} X", f"Content-Type: {content_type}", *headers]
+    lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
