@@ -1,0 +1,94 @@
+"""The rules of the house that no linter knows."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from shared.config import SETTINGS, Setting
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("shared", "services", "deploy", "benchmarks")
+ENTRY_POINTS = re.compile(r"(/__main__\.py|^deploy/)")
+
+
+def tracked(*patterns: str) -> list[Path]:
+    """The files of the project, as git knows them."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [path for name in listed.stdout.split() if (path := ROOT / name).exists()]
+
+
+def product_files() -> list[Path]:
+    found = tracked(*[f"{package}/*.py" for package in PACKAGES], "dragoman")
+    return [path for path in found if "migrations/versions" not in str(path)]
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def test_no_file_is_longer_than_300_lines() -> None:
+    lengths = {
+        relative(path): len(path.read_text("utf-8").splitlines())
+        for path in [*product_files(), *tracked("tests/*.py")]
+    }
+    assert {name: count for name, count in lengths.items() if count > 300} == {}
+
+
+def test_only_entry_points_read_the_environment() -> None:
+    readers = [
+        relative(path)
+        for path in product_files()
+        if path.suffix == ".py"
+        and not path.is_relative_to(ROOT / "benchmarks")
+        and re.search(r"os\.(environ|getenv)", path.read_text("utf-8"))
+    ]
+    assert [name for name in readers if not ENTRY_POINTS.search(name)] == []
+
+
+def test_only_upstream_calls_out() -> None:
+    """Every outgoing call passes the guard; `demo` talks to the registry as any client would."""
+    callers = [
+        relative(path)
+        for path in product_files()
+        if re.search(r"^\s*(import|from) (httpx|aiohttp|requests)\b", path.read_text("utf-8"), re.M)
+    ]
+    allowed = ("shared/upstream/", "deploy/", "benchmarks/")
+    assert [name for name in callers if not name.startswith(allowed)] == []
+
+
+def test_locks_hold_hashes_and_no_address() -> None:
+    locks = tracked("requirements/*.lock")
+    assert {path.name for path in locks} == {"run.lock", "test.lock", "demo.lock"}
+    for path in locks:
+        text = path.read_text("utf-8")
+        assert "--hash=sha256:" in text
+        assert "://" not in text
+
+
+def test_broad_handlers_log_or_raise() -> None:
+    swallowing = re.compile(r"except( Exception| BaseException)?:\s*\n\s*(pass|\.\.\.|continue)\b")
+    assert [
+        relative(path) for path in product_files() if swallowing.search(path.read_text("utf-8"))
+    ] == []
+
+
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=lambda setting: setting.variable)
+def test_every_setting_has_its_row_in_the_readme(setting: Setting) -> None:
+    default = f"`{setting.default}`" if setting.default else "*empty*"
+    row = f"| `{setting.variable}` | {default} | {setting.meaning} |"
+    assert row in (ROOT / "README.md").read_text("utf-8").splitlines()
+
+
+def test_the_readme_names_no_setting_that_does_not_exist() -> None:
+    named = set(re.findall(r"DRAGOMAN_[A-Z_]+[A-Z]", (ROOT / "README.md").read_text("utf-8")))
+    assert named <= {setting.variable for setting in SETTINGS.values()}
