@@ -36,14 +36,6 @@ def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def test_no_file_is_longer_than_300_lines() -> None:
-    lengths = {
-        relative(path): len(path.read_text("utf-8").splitlines())
-        for path in [*product_files(), *tracked("tests/*.py")]
-    }
-    assert {name: count for name, count in lengths.items() if count > 300} == {}
-
-
 def test_only_entry_points_read_the_environment() -> None:
     readers = [
         relative(path)
