@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +21,15 @@ NOW = 1_795_000_000.0
 
 @dataclass
 class Registered:
-    """A registry's pen: each change raises the revision and appends its event."""
+    """A registry's pen: each change raises the revision and appends its event.
+
+    `news` is called after each, as the relay would tell.
+    """
 
     database: Database
     sealer: Sealer
     now: float = NOW
+    news: Callable[[], None] = lambda: None
 
     @classmethod
     def on(cls, database: Database) -> Registered:
@@ -60,6 +65,7 @@ class Registered:
         )
         with self.database.write() as tx:
             providers.create(tx, new)
+        self.news()
         return id_
 
     def change(self, provider_id: str, **options: Any) -> None:
@@ -96,6 +102,7 @@ class Registered:
         """Delete it."""
         with self.database.write() as tx:
             assert providers.delete(tx, provider_id, at=self.now)
+        self.news()
 
     def _write(self, provider_id: str, fact: EventType, **values: Any) -> None:
         with self.database.write() as tx:
@@ -106,6 +113,7 @@ class Registered:
                 .returning(provider.c.revision)
             ).scalar_one()
             events.append(tx, fact, subject=provider_id, revision=revision, at=self.now)
+        self.news()
 
     def _sealed(self, provider_id: str, key: str | None) -> str | None:
         if key is None:

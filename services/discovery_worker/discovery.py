@@ -63,8 +63,7 @@ class Discovery:
             unavailable=UNAVAILABLE,
         )
         self._running: Future[tuple[asyncio.AbstractEventLoop, Scheduler]] = Future()
-        self._ended = threading.Event()
-        self._stop: Callable[[], None] = self._ended.set
+        self._stop: Callable[[], None] = lambda: None  # until the loop runs
         self._thread = threading.Thread(target=self._run, name="discovery", daemon=True)
 
     def start(self) -> None:
@@ -108,8 +107,7 @@ class Discovery:
 
     def _tell(self, message: Callable[[Scheduler], None]) -> None:
         loop, scheduler = self._running.result(START_SECONDS)
-        if not self._ended.is_set():
-            loop.call_soon_threadsafe(message, scheduler)
+        _call(loop, lambda: message(scheduler))
 
     def _run(self) -> None:
         try:
@@ -120,8 +118,6 @@ class Discovery:
                 return
             logger.critical("discovery ended by a defect of ours", exc_info=True)
             self._on_crash()
-        finally:
-            self._ended.set()
 
     async def _main(self) -> None:
         loop, stopping = asyncio.get_running_loop(), asyncio.Event()
@@ -153,5 +149,5 @@ class Discovery:
 def _call(loop: asyncio.AbstractEventLoop, work: Callable[[], object]) -> None:
     try:
         loop.call_soon_threadsafe(work)
-    except RuntimeError:  # closed meanwhile: it ended by itself
-        logger.debug("the loop had ended already")
+    except RuntimeError:  # the loop is closed: whatever was asked for is due for the next worker
+        logger.debug("the loop has ended")

@@ -31,7 +31,7 @@ class Follower:
 
     `reread` reads the database and returns the number of its newest event; `on_event` gets the
     fields `id, seq, type, subject, revision, at` of one entry, as text, in order. Errors in
-    `unavailable` mean that the database is away.
+    `unavailable` mean that the database is away. `client` must wait longer than the block.
     """
 
     def __init__(
@@ -42,7 +42,9 @@ class Follower:
         on_event: Callable[[Mapping[str, str]], None],
         unavailable: tuple[type[Exception], ...],
         clock: Callable[[], float] = time.monotonic,
+        block_seconds: float = BLOCK_SECONDS,
     ) -> None:
+        self._block_ms = int(block_seconds * 1000)
         self._redis = client
         self._reread = reread
         self._on_event = on_event
@@ -108,7 +110,7 @@ class Follower:
 
     def _next(self) -> list[tuple[int, Mapping[str, str]]]:
         answer: Any = self._redis.xread(
-            {STREAM: f"{self._seq}-0"}, count=BATCH, block=int(BLOCK_SECONDS * 1000)
+            {STREAM: f"{self._seq}-0"}, count=BATCH, block=self._block_ms
         )
         streams = answer.items() if isinstance(answer, dict) else answer or []
         found = []
@@ -119,12 +121,12 @@ class Follower:
                 found.append((int(number) if "seq" in fields else 0, fields))
         return found
 
-    def _last_generated(self) -> int | None:
-        """The stream's own last number; None when there is no stream."""
+    def _last_generated(self) -> int:
+        """The stream's own last number; 0 when there is no stream."""
         try:
             about: Any = self._redis.xinfo_stream(STREAM)
         except redis.ResponseError:
-            return None
+            return 0
         return int(about["last-generated-id"].partition("-")[0])
 
     def _note_deaf(self, fault: redis.RedisError) -> None:

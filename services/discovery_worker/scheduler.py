@@ -85,7 +85,6 @@ class Scheduler:
                         self._look_at = loop.time() + wait
                         await self._look()
                     await self._begin()
-                    self._note_back()
                 except UNAVAILABLE as fault:
                     self._note_away(fault)
                 self.looked.set()
@@ -116,6 +115,7 @@ class Scheduler:
             }
         asked = frozenset(self._asked)
         self._waiting = await self._ledger.look(now=now, asked=asked)
+        self._note_back()
         # Who was asked for and is not among them is disabled, gone, or being checked right now.
         self._asked -= asked - {found.provider_id for found in self._waiting}
 

@@ -1,0 +1,182 @@
+"""The follower and the registry's relay agree on the stream, and survive its loss.
+
+Both are turned by hand on a real Valkey, so that nothing here waits for a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+import redis
+import sqlalchemy as sa
+
+from services.discovery_worker.follower import Follower
+from services.registry.database import Transactions
+from services.registry.relay import Relay
+from shared.live import STREAM
+from shared.queues import quick_redis
+from shared.store import events
+from shared.store.database import UNAVAILABLE, Database
+from tests.eventually import eventually
+from tests.integration.discovery.conftest import Stage
+
+
+@dataclass
+class Plain:
+    """The registry's transactions without greenlets."""
+
+    database: Database
+
+    def read(self, work: Callable[[sa.Connection], Any]) -> Any:
+        with self.database.read() as tx:
+            return work(tx)
+
+    def write(self, work: Callable[[sa.Connection], Any]) -> Any:
+        with self.database.write() as tx:
+            return work(tx)
+
+
+@dataclass
+class Scene:
+    stage: Stage
+    client: redis.Redis
+    now: float = 1000.0
+    rereads: int = 0
+    heard: list[Mapping[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        transactions = cast(Transactions, Plain(self.stage.database))
+        self.relay = Relay(transactions, self.client, holder="test", monotonic=lambda: self.now)
+        self.follower = Follower(
+            self.client,
+            reread=self._reread,
+            on_event=self.heard.append,
+            unavailable=UNAVAILABLE,
+            clock=lambda: self.now,
+            block_seconds=0.05,
+        )
+
+    def _reread(self) -> int:
+        self.rereads += 1
+        with self.stage.database.read() as tx:
+            return events.last_seq(tx)
+
+    def turn(self, *, later: float = 0.0) -> None:
+        """The relay publishes what is new, then the follower reads it."""
+        self.now += later
+        self.relay.turn()
+        self.follower.turn()
+
+    @property
+    def subjects(self) -> list[tuple[str, str]]:
+        return [(fields["type"].rpartition(".")[2], fields["subject"]) for fields in self.heard]
+
+
+@pytest.fixture
+def scene(stage: Stage) -> Iterator[Scene]:
+    """A relay and a follower that have read an empty stream."""
+    stage.valkey.start()
+    client = quick_redis(stage.settings)
+    scene = Scene(stage, client)
+    scene.turn()
+    assert scene.rereads == 1
+    yield scene
+    client.close()
+
+
+def test_what_the_relay_publishes_is_heard_in_order_with_every_field(scene: Scene) -> None:
+    registry = scene.stage.registry
+    acme = registry.add("acme", key="sk-1")
+    registry.rotate(acme, "sk-2")
+    other = registry.add("other")
+    registry.enable(other, False)
+    scene.turn()
+    registry.enable(other, True)
+    registry.change(acme)
+    registry.delete(other)
+    scene.turn()
+    assert scene.subjects == [
+        ("created", acme),
+        ("key_rotated", acme),
+        ("created", other),
+        ("disabled", other),
+        ("enabled", other),
+        ("changed", acme),
+        ("deleted", other),
+    ]
+    assert set(scene.heard[0]) == {"id", "seq", "type", "subject", "revision", "at"}
+    assert [fields["seq"] for fields in scene.heard] == [str(n) for n in range(1, 8)]
+    assert scene.rereads == 1
+
+
+def test_a_wiped_stream_costs_at_most_one_read_and_no_later_event(scene: Scene) -> None:
+    registry = scene.stage.registry
+    registry.add("before")
+    scene.turn()
+    scene.stage.valkey.flush()
+    scene.turn(later=11)
+    registry.add("after")
+    scene.turn(later=3)
+    scene.turn(later=11)
+    assert [fields["seq"] for fields in scene.heard] == ["1", "2"]
+    assert scene.rereads <= 2
+
+
+def test_a_stream_that_stays_away_is_replaced_by_reading(scene: Scene) -> None:
+    scene.stage.registry.add("before")
+    scene.turn()
+    scene.stage.valkey.flush()
+    for _ in range(3):
+        scene.now += 11
+        scene.follower.turn()
+    assert scene.rereads == 4
+
+
+def test_events_that_were_trimmed_unread_are_read_from_the_database(scene: Scene) -> None:
+    for number in range(5):
+        scene.stage.registry.add(f"p{number}")
+    scene.relay.turn()
+    scene.client.xtrim(STREAM, maxlen=1, approximate=False)
+    assert scene.follower.turn() is False
+    assert (scene.rereads, scene.heard) == (2, [])
+    scene.stage.registry.add("later")
+    scene.turn()
+    assert [fields["seq"] for fields in scene.heard] == ["6"]
+
+
+def test_a_follower_at_work_outlives_the_loss_of_redis(scene: Scene) -> None:
+    heard: list[str] = []
+    scene.rereads = 0
+    follower = Follower(
+        quick_redis(scene.stage.settings, timeout=5),
+        reread=scene._reread,
+        on_event=lambda fields: heard.append(fields["seq"]),
+        unavailable=UNAVAILABLE,
+        block_seconds=0.05,
+    )
+    follower.start()
+    try:
+        eventually(lambda: scene.rereads, 5)
+        scene.stage.registry.add("one")
+        scene.relay.turn()
+        eventually(lambda: heard == ["1"], 5)
+        scene.stage.valkey.stop()
+        scene.stage.valkey.wipe()
+        scene.stage.valkey.start()
+        scene.stage.registry.add("two")
+        scene.now += 10
+        eventually(lambda: _published(scene.relay), 5)
+        eventually(lambda: heard == ["1", "2"], 5)
+    finally:
+        follower.stop()
+
+
+def _published(relay: Relay) -> bool:
+    try:
+        relay.turn()
+    except redis.RedisError:
+        return False
+    return True

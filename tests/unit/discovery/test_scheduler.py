@@ -1,0 +1,330 @@
+"""Whose turn it is: bounds, order, and what failures of others do not stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import exc
+
+from services.discovery_worker.checker import Checker
+from services.discovery_worker.ledger import Ledger, Observation
+from services.discovery_worker.scheduler import RESERVED, SLOTS, Scheduler, calls_for_check
+from shared.domain import DiscoveryStatus
+from shared.store import catalogue
+from shared.store.database import Database
+from shared.store.discovery import Candidate, Standing
+from shared.store.migrate import upgrade
+from shared.upstream import Bounds, ListedModel, ModelList, Target
+from tests.registered import NOW, Registered
+
+TIMEOUT = 10.0
+
+
+class Servers:
+    """Every server that there is: answers with one model, unless its host is held or broken."""
+
+    def __init__(self) -> None:
+        self.held: set[str] = set()
+        self.broken: set[str] = set()
+        self.calls: list[str] = []
+        self.open: dict[str, int] = {}
+        self.most_open: dict[str, int] = {}
+        self.changed = asyncio.Condition()
+
+    async def list_models(self, target: Target, bounds: Bounds) -> ModelList:
+        host = target.models_url.split("/")[2].partition(".")[0]
+        self.calls.append(host)
+        self.open[host] = self.open.get(host, 0) + 1
+        self.most_open[host] = max(self.open[host], self.most_open.get(host, 0))
+        try:
+            async with self.changed:
+                self.changed.notify_all()
+                if host in self.broken:
+                    raise RuntimeError("a defect of ours")
+                await self.changed.wait_for(lambda: host not in self.held)
+        finally:
+            self.open[host] -= 1
+        return ModelList((ListedModel(f"of-{host}", None, None, None, {}),), 0)
+
+    async def release(self, *hosts: str) -> None:
+        async with self.changed:
+            self.held -= set(hosts)
+            self.changed.notify_all()
+
+    async def called(self, reached: Callable[[Sequence[str]], bool]) -> None:
+        """Wait until the calls so far satisfy this."""
+        async with asyncio.timeout(TIMEOUT), self.changed:
+            await self.changed.wait_for(lambda: reached(self.calls))
+
+
+class Moody(Ledger):
+    """A ledger whose database can be away."""
+
+    away = False
+
+    async def look(self, **arguments: Any) -> Sequence[Candidate]:
+        self._answer()
+        return await super().look(**arguments)
+
+    async def record(self, *arguments: Any, **more: Any) -> bool:
+        self._answer()
+        return await super().record(*arguments, **more)
+
+    def _answer(self) -> None:
+        if self.away:
+            raise exc.OperationalError("SELECT 1", {}, Exception("no route"))
+
+
+class Stage:
+    """A scheduler over a real store, servers that do as they are told, and a clock."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.registry = Registered.on(database)
+        self.servers = Servers()
+        self.ledger = Moody(database)
+        self.now = NOW
+        self.scheduler = Scheduler(
+            self.ledger,
+            Checker(self.servers, self.registry.sealer),
+            self.registry.sealer,
+            interval=300.0,
+            clock=lambda: self.now,
+            dice=lambda: 0.5,
+        )
+
+    async def until(self, holds: Callable[[], object]) -> None:
+        """Wait until what is stored satisfies this."""
+        async with asyncio.timeout(TIMEOUT):
+            while not await asyncio.to_thread(holds):
+                await asyncio.sleep(0.01)
+
+    async def listed(self, *ids: str) -> None:
+        """Wait until each of these providers lists a model."""
+
+        def all_listed() -> bool:
+            with self.database.read() as tx:
+                return {m.provider_id for m in catalogue.models(tx, ids)} == set(ids)
+
+        await self.until(all_listed)
+
+    def checked_at(self, provider_id: str) -> float | None:
+        with self.database.read() as tx:
+            found = catalogue.verdicts(tx, [provider_id]).get(provider_id)
+        return found.checked_at if found else None
+
+
+@asynccontextmanager
+async def working(stage: Stage) -> AsyncIterator[None]:
+    task = asyncio.create_task(stage.scheduler.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        stage.ledger.close()
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Callable[[Callable[[Stage], Awaitable[None]]], None]:
+    """Run a scene on a new stage."""
+
+    def run(scene: Callable[[Stage], Awaitable[None]]) -> None:
+        database = Database(f"sqlite:///{tmp_path / 'store.db'}")
+        with database.write() as tx:
+            upgrade(tx)
+
+        async def main() -> None:
+            await scene(Stage(database))
+
+        try:
+            asyncio.run(main())
+        finally:
+            database.dispose()
+
+    return run
+
+
+Play = Callable[[Callable[[Stage], Awaitable[None]]], None]
+
+
+def test_one_server_is_asked_by_one_check_at_a_time_and_others_meanwhile(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.servers.held = {"slow"}
+        slow = [stage.registry.add(f"s{n}", "http://slow.test:8000") for n in range(3)]
+        quick = [stage.registry.add(f"q{n}", f"http://quick{n}.test:8000") for n in range(3)]
+        async with working(stage):
+            await stage.listed(*quick)
+            assert stage.servers.calls.count("slow") == 1
+            await stage.servers.release("slow")
+            await stage.listed(*slow)
+        assert stage.servers.most_open["slow"] == 1
+
+    play(scene)
+
+
+def test_no_more_than_64_at_once_and_the_last_8_are_kept_for_what_is_new(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        hosts = [f"h{n}" for n in range(SLOTS + 6)]
+        ids = [stage.registry.add(h, f"http://{h}.test:8000") for h in hosts]
+        async with working(stage):
+            await stage.listed(*ids)
+            stage.servers.held = set(hosts)
+            stage.servers.calls.clear()
+            stage.now += 1000
+            stage.scheduler.look_soon()
+            await stage.servers.called(lambda calls: len(calls) == SLOTS - RESERVED)
+            new = stage.registry.add("new", "http://new.test:8000")
+            stage.scheduler.look_soon()
+            await stage.listed(new)
+            assert len(stage.servers.calls) == SLOTS - RESERVED + 1
+            stage.servers.calls.clear()
+            for asked in ids:
+                stage.scheduler.ask(asked)
+            await stage.servers.called(lambda calls: len(calls) == RESERVED)
+            await stage.servers.release(*hosts)
+            await stage.until(lambda: all(stage.checked_at(id_) == stage.now for id_ in ids))
+            assert sum(stage.servers.open.values()) == 0
+
+    play(scene)
+
+
+def test_a_provider_that_changes_during_its_check_is_checked_again_at_once(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.servers.held = {"old"}
+        acme = stage.registry.add("acme", "http://old.test:8000")
+        async with working(stage):
+            await stage.servers.called(lambda calls: "old" in calls)
+            stage.registry.move(acme, "http://new.test:8000")
+            await stage.servers.release("old")
+            await stage.listed(acme)
+            with stage.database.read() as tx:
+                assert [m.upstream_id for m in catalogue.models(tx, [acme])] == ["of-new"]
+
+    play(scene)
+
+
+def test_a_defect_in_one_check_stops_no_other(play: Play, caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.servers.broken = {"odd"}
+        stage.registry.add("odd", "http://odd.test:8000")
+        async with working(stage):
+            await stage.servers.called(lambda calls: "odd" in calls)
+            await stage.listed(stage.registry.add("sane", "http://sane.test:8000"))
+            assert stage.servers.calls.count("odd") == 1
+            stage.servers.broken.clear()
+            stage.now += 31  # its claim has run out
+            stage.scheduler.look_soon()
+            await stage.servers.called(lambda calls: calls.count("odd") == 2)
+
+    play(scene)
+    assert "by a defect of ours" in caplog.text
+
+
+def test_work_goes_on_when_the_database_is_back(
+    play: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    async def scene(stage: Stage) -> None:
+        stage.ledger.away = True
+        acme = stage.registry.add("acme")
+        async with working(stage):
+            async with asyncio.timeout(TIMEOUT):
+                await stage.scheduler.looked.wait()
+            stage.scheduler.ask(acme)
+            assert stage.servers.calls == []
+            stage.ledger.away = False
+            stage.scheduler.look_soon()
+            await stage.listed(acme)
+
+    play(scene)
+    assert caplog.text.count("the database does not answer") == 1
+    assert "the database is back" in caplog.text
+
+
+def test_a_finding_that_could_not_be_written_is_found_again(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.servers.held = {"acme"}
+        acme = stage.registry.add("acme")
+        async with working(stage):
+            await stage.servers.called(lambda calls: "acme" in calls)
+            stage.ledger.away = True
+            await stage.servers.release("acme")
+            await stage.until(lambda: not stage.servers.open["acme"])
+            stage.ledger.away = False
+            stage.now += 31
+            stage.scheduler.look_soon()
+            await stage.listed(acme)
+
+    play(scene)
+
+
+def test_stopping_gives_the_claims_back(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.servers.held = {"acme"}
+        acme = stage.registry.add("acme")
+        async with working(stage):
+            await stage.servers.called(lambda calls: "acme" in calls)
+        successor = Ledger(stage.database)
+        claims = await successor.claim([acme], now=stage.now, asked=[])
+        successor.close()
+        assert [claim.provider_id for claim in claims] == [acme]
+
+    play(scene)
+
+
+def test_who_is_asked_for_is_checked_at_once_and_once(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        acme = stage.registry.add("acme")
+        async with working(stage):
+            await stage.listed(acme)
+            stage.now += 5
+            for _ in range(20):
+                stage.scheduler.ask(acme)
+            await stage.until(lambda: stage.checked_at(acme) == stage.now)
+            stage.scheduler.ask("prov_unknown")
+            other = stage.registry.add("other")
+            await stage.listed(other)
+            assert stage.servers.calls.count("acme") == 2
+
+    play(scene)
+
+
+def test_a_chat_that_was_refused_causes_a_check(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        acme = stage.registry.add("acme", key="sk-1")
+        async with working(stage):
+            await stage.listed(acme)
+            stage.now += 60
+            stage.scheduler.observe(acme, Observation(key_works=False, revision=1))
+            await stage.until(lambda: stage.checked_at(acme) == stage.now)
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("key_works", "status", "age", "expected"),
+    [
+        (True, DiscoveryStatus.OK, 9999.0, False),
+        (True, DiscoveryStatus.NO_MODELS_ROUTE, 9999.0, False),
+        (True, DiscoveryStatus.PENDING, None, False),
+        (True, DiscoveryStatus.UNREACHABLE, 1.0, True),
+        (True, DiscoveryStatus.AUTH_FAILED, 1.0, True),
+        (True, DiscoveryStatus.DISABLED, 1.0, False),
+        (False, DiscoveryStatus.OK, 31.0, True),
+        (False, DiscoveryStatus.OK, 29.0, False),
+        (False, DiscoveryStatus.AUTH_FAILED, 9999.0, False),
+        (False, DiscoveryStatus.PENDING, None, True),
+    ],
+)
+def test_a_chat_calls_for_a_check_only_when_it_contradicts_the_last_verdict(
+    key_works: bool, status: DiscoveryStatus, age: float | None, expected: bool
+) -> None:
+    standing = Standing(status, None if age is None else NOW - age)
+    assert calls_for_check(Observation(key_works, 1), standing, NOW) is expected
