@@ -1,0 +1,12 @@
+"""The HTTP face: owns providers and keys, accepts chats, answers for jobs, publishes events.
+
+server          gunicorn in this process, gevent workers
+bootstrap       picks the parts of one worker process
+app             the Flask application over those parts
+problems        the one place that knows HTTP for errors
+database        transactions that share a commit, off the event loop
+bell            rings for the chat workers after a commit
+relay           outbox → event stream, by whoever leads
+waiting         requests that wait for the end of a job
+providers, models, chat     one package a resource
+"""

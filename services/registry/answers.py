@@ -1,0 +1,42 @@
+"""JSON answers and their validators: `ETag` is `W/"<version>"`, a counter in the row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from flask import Request, Response
+
+
+def json_answer(
+    document: Any, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """`document` as JSON; it may hold `msgspec.Raw` parts, which go out unchanged."""
+    return Response(msgspec.json.encode(document), status, headers, content_type="application/json")
+
+
+def etag(version: int) -> str:
+    """The weak validator of a row's version."""
+    return f'W/"{version}"'
+
+
+def is_known(request: Request, version: int) -> bool:
+    """Whether If-None-Match says that the client holds this very version."""
+    return "If-None-Match" in request.headers and request.if_none_match.contains_weak(str(version))
+
+
+def not_modified(version: int) -> Response:
+    """304: the client's copy is current."""
+    return Response(status=304, headers={"ETag": etag(version)})
+
+
+def precondition(request: Request) -> Callable[[int], bool]:
+    """Whether If-Match lets a change of this version happen; always, when it is not sent.
+
+    Reads the request now: the answer may be used in another thread.
+    """
+    if "If-Match" not in request.headers:
+        return lambda version: True
+    tags = request.if_match
+    return lambda version: tags.contains_weak(str(version))

@@ -1,0 +1,30 @@
+"""The Flask application over the parts of one process."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from services.registry import health, json_bodies, openapi, problems
+from services.registry.chat import routes as chat
+from services.registry.models import routes as models
+from services.registry.parts import Parts
+from services.registry.providers import routes as providers
+from services.registry.request_ids import Application, RequestIds
+
+
+def create_app(parts: Parts) -> Flask:
+    """The application; it serves requests as soon as a server calls it."""
+    app = Flask("dragoman", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = json_bodies.MAX_BYTES
+    app.url_map.merge_slashes = False  # model ids may hold `//`
+    api = openapi.Api(app)
+    for feature in (providers, models, chat, health):
+        api.register_blueprint(feature.blueprint(parts))
+    openapi.register(app, api)
+    problems.register(app)
+    return app
+
+
+def serve(parts: Parts) -> Application:
+    """The application with its ids and its log, ready for a server."""
+    return RequestIds(create_app(parts))

@@ -1,0 +1,74 @@
+"""Who is calling: the bearer key of a request, and what its role allows.
+
+Keys are found by their SHA-256, so that no comparison's duration tells anything about a key. A
+found caller is kept for two seconds: that is how long a revoked key may still work elsewhere.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from flask import Request, g
+
+from services.registry.database import Transactions
+from shared.errors import InsufficientScope, InvalidApiKey
+from shared.store import access
+from shared.store.access import Caller
+
+KEPT_SECONDS: Final = 2.0
+MOST_KEPT: Final = 10_000
+
+
+class Authenticator:
+    """Finds the caller of a request; safe for all greenlets of one process."""
+
+    def __init__(
+        self,
+        transactions: Transactions,
+        *,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._transactions = transactions
+        self._now = now
+        self._monotonic = monotonic
+        self._kept: dict[str, tuple[Caller, float]] = {}
+
+    def caller_of(self, request: Request) -> Caller:
+        """The caller; raises InvalidApiKey when there is no living key."""
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            raise InvalidApiKey("Expected the header `Authorization: Bearer <key>`, got none.")
+        return self._find(access.digest(key.strip()))
+
+    def _find(self, digest: str) -> Caller:
+        found, until = self._kept.get(digest, (None, 0.0))
+        if found is None or until < self._monotonic():
+            now = self._now()
+            found = self._transactions.read(lambda tx: access.find_caller(tx, digest, now=now))
+            if found is not None:
+                self._keep(digest, found)
+        if found is None or (found.expires_at is not None and found.expires_at <= self._now()):
+            raise InvalidApiKey("Expected a living API key, got one that is unknown or revoked.")
+        return found
+
+    def _keep(self, digest: str, caller: Caller) -> None:
+        if len(self._kept) >= MOST_KEPT:
+            self._kept.clear()
+        self._kept[digest] = (caller, self._monotonic() + KEPT_SECONDS)
+
+
+def current_caller() -> Caller:
+    """The caller of the request being served, as the blueprint's guard found it."""
+    caller: Caller = g.caller
+    return caller
+
+
+def require_admin() -> Caller:
+    """The caller, when it is an admin; raises InsufficientScope."""
+    caller = current_caller()
+    if not caller.is_admin:
+        raise InsufficientScope("Expected a key with the role `admin`, got one with `member`.")
+    return caller

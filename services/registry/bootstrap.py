@@ -1,0 +1,48 @@
+"""Picks the parts of one worker process: the one place that knows which is which."""
+
+from __future__ import annotations
+
+import time
+
+from services.registry.authentication import Authenticator
+from services.registry.bell import Bell
+from services.registry.database import Transactions, open_database
+from services.registry.parts import Parts
+from services.registry.relay import Relay
+from services.registry.waiting import HEARTBEAT_SECONDS, Waiting
+from shared import ids
+from shared.config import Settings
+from shared.crypto import Sealer
+from shared.live import NoticeSender
+from shared.queues import Doorbell, blocking_redis, make_celery, quick_redis
+from shared.store.jobs import Retention
+from shared.upstream.policy import OutboundPolicy
+
+
+def assemble(settings: Settings, sealer: Sealer, policy: OutboundPolicy) -> Parts:
+    """The parts, not yet started. Call it after the fork: connections must not be shared."""
+    transactions = Transactions(open_database(settings))
+    retention = Retention(settings.result_ttl, settings.unstored_result_ttl)
+    redis = quick_redis(settings)
+    celery = make_celery(settings, "registry")
+    celery.conf.broker_transport_options |= {"socket_timeout": 1, "socket_connect_timeout": 1}
+    notices = NoticeSender(quick_redis(settings))
+    return Parts(
+        settings=settings,
+        transactions=transactions,
+        sealer=sealer,
+        policy=policy,
+        authenticator=Authenticator(transactions),
+        bell=Bell(Doorbell(celery, quick_redis(settings))),
+        relay=Relay(transactions, quick_redis(settings), holder=ids.new(ids.WORKER)),
+        waiting=Waiting(
+            transactions,
+            lambda: blocking_redis(settings, block_seconds=HEARTBEAT_SECONDS),
+            notices,
+            retention,
+        ),
+        notices=notices,
+        redis=redis,
+        retention=retention,
+        now=time.time,
+    )

@@ -1,0 +1,116 @@
+"""The job as its owner sees it: our fields over the upstream's own answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from shared import ids
+from shared.crypto import Sealer
+from shared.domain import JobState, OnUnavailable
+from shared.errors import JOB_FAILURES, DeadlineExceeded, JobFailure
+from shared.store import jobs, providers
+from shared.store.jobs import Job
+
+OBJECT: Final = "chat.completion"
+_RESULT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_NULL: Final = msgspec.Raw(b"null")
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What is computed on reading: it is no change of the job and not part of its ETag."""
+
+    queue_position: int | None = None
+    waiting_for: dict[str, Any] | None = None
+
+
+SETTLED: Final = Circumstances()
+
+
+def circumstances(tx: sa.Connection, job: Job, *, now: float) -> Circumstances:
+    """Where a queued job stands and why it does not run; nothing for any other state."""
+    if job.state is not JobState.QUEUED:
+        return SETTLED
+    return Circumstances(jobs.queue_position(tx, job), _waiting_for(tx, job, now=now))
+
+
+def _waiting_for(tx: sa.Connection, job: Job, *, now: float) -> dict[str, Any] | None:
+    if not job.provider_enabled:
+        return {"reason": "provider_disabled", "until": None}
+    if job.gate_reason is not None and job.on_unavailable != OnUnavailable.FAIL:
+        until = job.gate_closed_until
+        return {
+            "reason": job.gate_reason.value,
+            "until": int(until) if until is not None and until > now else None,
+        }
+    provider = providers.by_id(tx, job.provider_id)
+    limit = provider.max_concurrency if provider is not None else None
+    if limit is not None and jobs.running_of(tx, job.provider_id) >= limit:
+        return {"reason": "provider_busy", "until": None}
+    return None
+
+
+def completion(job: Job, around: Circumstances, sealer: Sealer) -> dict[str, Any]:
+    """The chat completion of API.md section 5; raises SealBroken.
+
+    Upstream fields that collide with ours move to `upstream`; the rest stays byte for byte.
+    """
+    ours: dict[str, Any] = {
+        "id": ids.COMPLETION + job.id,
+        "object": OBJECT,
+        "created": int(job.created_at),
+        "model": job.model,
+        "choices": [],
+        "usage": None,
+        "metadata": job.metadata,
+        "service_tier": job.service_tier,
+        "background": job.background,
+        "status": job.state.value,
+        "queue_position": around.queue_position,
+        "attempts": job.calls,
+        "started_at": _seconds(job.started_at),
+        "completed_at": _seconds(job.completed_at),
+        "expires_at": _seconds(job.expires_at),
+        "error": failure(job, sealer),
+        "webhook": None,
+        "waiting_for": around.waiting_for,
+        "provider": {"id": job.provider_id, "slug": job.provider_slug},
+    }
+    if job.state is not JobState.COMPLETED or job.result_sealed is None:
+        return ours
+    result = sealer.open(job.result_sealed, table=jobs.TABLE, row=job.id, column=jobs.RESULT)
+    theirs: dict[str, Any] = _RESULT.decode(result)
+    ours["choices"] = theirs.pop("choices", [])
+    ours["usage"] = theirs.pop("usage", None)
+    hidden = {name: value for name, value in theirs.items() if name in ours or name == "upstream"}
+    return {**theirs, **ours, "upstream": hidden}
+
+
+def failure(job: Job, sealer: Sealer) -> dict[str, Any] | None:
+    """OpenAI's error object of a job that failed or was cancelled, else None; raises SealBroken."""
+    if job.error_code is None:
+        return None
+    if job.error_sealed is not None:
+        stored = sealer.open(job.error_sealed, table=jobs.TABLE, row=job.id, column=jobs.ERROR)
+        document: dict[str, Any] = msgspec.json.decode(stored)
+        return document
+    kind = JOB_FAILURES[job.error_code]
+    assert issubclass(kind, JobFailure)  # noqa: S101 - what the table of failures holds
+    message = kind.standard
+    if job.error_code == DeadlineExceeded.code and job.last_cause is not None:
+        message = f"{message} The last try ended with {job.last_cause}."
+    return {
+        "message": message,
+        "type": kind.type,
+        "code": kind.code,
+        "param": None,
+        "may_have_been_billed": job.may_have_been_billed,
+    }
+
+
+def _seconds(moment: float | None) -> int | None:
+    return None if moment is None else int(moment)

@@ -1,0 +1,138 @@
+"""The body of a chat: our own fields strictly, everything else untouched.
+
+This is the hot path, so msgspec reads it (21 µs for 200 messages where marshmallow takes 2.2 ms).
+What goes upstream are the client's own bytes, field by field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from services.registry import json_bodies
+from shared.domain import OnInterrupt, OnUnavailable
+from shared.errors import InvalidValue
+
+DEFAULT_TIMEOUT: Final = 3_600.0
+LONGEST_TIMEOUT: Final = 604_800.0
+FOREGROUND_TIMEOUT: Final = 590.0  # below the SDKs' own 600 s
+OUR_FIELDS: Final = frozenset(
+    {"background", "store", "metadata", "service_tier", "background_options"}
+)
+
+# PostgreSQL stores no NUL, and a control character in a log or a list only deceives.
+_TEXT: Final = r"^[^\x00-\x1f\x7f]*$"
+
+_OTHER_NAMES: Final = {"auto": "default", "scale": "priority"}
+
+Tier = Literal["auto", "default", "flex", "priority", "scale"]
+MetadataKey = Annotated[str, Meta(max_length=64, pattern=_TEXT)]
+MetadataValue = Annotated[str, Meta(max_length=512, pattern=r"^[^\x00]*$")]
+
+
+class BackgroundOptions(Struct, forbid_unknown_fields=True):
+    """How a job waits and what becomes of it when its call is lost.
+
+    `timeout` is in seconds, queue and run together.
+    """
+
+    timeout: Annotated[float, Meta(gt=0, le=LONGEST_TIMEOUT)] = DEFAULT_TIMEOUT
+    on_interrupt: OnInterrupt = OnInterrupt.FAIL
+    on_unavailable: OnUnavailable | None = None
+    webhook: Raw | UnsetType = UNSET
+
+
+class ChatRequest(Struct):
+    """OpenAI's chat completion request. Fields that are not named here pass upstream unchanged."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=400, pattern=_TEXT)]
+    messages: Annotated[list[dict[str, Raw]], Meta(min_length=1)]
+    background: bool | None = None
+    store: bool | None = None
+    metadata: Annotated[dict[MetadataKey, MetadataValue], Meta(max_length=16)] | None = None
+    service_tier: Tier | None = None
+    background_options: BackgroundOptions | None = None
+    stream: bool | None = None
+
+
+class ChatReader:
+    """Decodes chats; one for all requests of a process."""
+
+    def __init__(self) -> None:
+        self._chats = msgspec.json.Decoder(ChatRequest)
+        self._fields = msgspec.json.Decoder(dict[str, Raw])
+
+    def read(self, body: bytes) -> Chat:
+        """The chat in `body`; raises InvalidJson, InvalidValue or UnknownField."""
+        request = json_bodies.decode(body, self._chats)
+        _refuse_what_is_to_come(request)
+        fields = self._fields.decode(body)
+        upstream = {name: value for name, value in fields.items() if name not in OUR_FIELDS}
+        return Chat(request, upstream)
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A valid chat: our fields decoded, and the upstream's as the client wrote them."""
+
+    request: ChatRequest
+    upstream: dict[str, Raw]
+
+    def body_for(self, upstream_model: str) -> bytes:
+        """The JSON to send to the provider."""
+        return msgspec.json.encode({**self.upstream, "model": upstream_model})
+
+    @property
+    def background(self) -> bool:
+        """Whether the caller does not wait for the answer."""
+        return bool(self.request.background)
+
+    @property
+    def options(self) -> BackgroundOptions:
+        """The options in force."""
+        return self.request.background_options or BackgroundOptions()
+
+    @property
+    def timeout(self) -> float:
+        """Seconds until the deadline."""
+        asked = self.options.timeout
+        return asked if self.background else min(asked, FOREGROUND_TIMEOUT)
+
+    @property
+    def on_unavailable(self) -> OnUnavailable:
+        """A foreground call never waits for its provider to come back."""
+        if not self.background:
+            return OnUnavailable.FAIL
+        return self.options.on_unavailable or OnUnavailable.WAIT
+
+    @property
+    def store(self) -> bool:
+        """Whether the result is kept for long."""
+        stored = self.request.store
+        return self.background if stored is None else stored
+
+    @property
+    def service_tier(self) -> str:
+        """The tier in force."""
+        asked = self.request.service_tier or "default"
+        return _OTHER_NAMES.get(asked, asked)
+
+
+def _refuse_what_is_to_come(request: ChatRequest) -> None:
+    """Raise InvalidValue for documented features that this version does not have."""
+    if request.stream:
+        raise InvalidValue(
+            "Expected `stream` to be false or absent, got true: streaming is not available in this "
+            "version. Ask for the whole answer.",
+            param="stream",
+        )
+    options = request.background_options
+    if options is not None and options.webhook not in (UNSET, Raw(b"null")):
+        raise InvalidValue(
+            "Expected no webhook, got one: webhooks are not available in this version. "
+            "Poll the job instead.",
+            param="background_options.webhook",
+        )

@@ -1,0 +1,178 @@
+"""Transactions for many greenlets: writes share a commit, reads run beside them.
+
+One writer takes whatever waits, runs each piece of work in a SAVEPOINT of one transaction,
+commits once and wakes the callers; an idle writer commits at once. So the cost of making a write
+durable is shared by all that arrived while the last commit ran.
+
+SQLite blocks its thread, so its work runs in native threads, each with a connection of its own
+(a pool's locks would have to work across threads that gevent has patched). psycopg waits through
+gevent by itself and stays on the loop.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import gevent
+import sqlalchemy as sa
+from gevent.event import AsyncResult, Event
+from gevent.threadpool import ThreadPool
+from sqlalchemy.pool import SingletonThreadPool
+
+from shared.config import Settings
+from shared.errors import StoreUnavailable
+from shared.store.database import UNAVAILABLE, Database, reason_of
+
+T = TypeVar("T")
+Work = Callable[[sa.Connection], T]
+Outcome = tuple[Any, Exception | None]
+Run = Callable[[Callable[[], Any]], Outcome]
+
+READING_THREADS: Final = 3
+POSTGRES_CONNECTIONS: Final = 10
+LARGEST_BATCH: Final = 200  # bounds how long one commit takes, and with it everybody's wait
+_MEMO: Final = "dragoman.batch"
+
+logger = logging.getLogger(__name__)
+
+
+class _OnePerThread(SingletonThreadPool):
+    """One connection a native thread.
+
+    SQLAlchemy closes connections beyond `pool_size`, in use or not, so it is out of reach here.
+    """
+
+    def __init__(self, creator: Any, **options: Any) -> None:
+        super().__init__(creator, **{**options, "pool_size": 1_000})
+
+
+def open_database(settings: Settings) -> Database:
+    """The database with the connections that this process needs; checks nothing."""
+    if settings.database_url.startswith("sqlite"):
+        return Database(settings.database_url, pool=_OnePerThread)
+    return Database(settings.database_url, pool_size=POSTGRES_CONNECTIONS)
+
+
+def batch_memo(tx: sa.Connection) -> dict[Any, Any]:
+    """What earlier work of this very transaction read; empty at its start.
+
+    Nothing in it can be older than the request that uses it: a batch begins after all of its
+    work arrived. Work that writes providers clears it.
+    """
+    memo: dict[Any, Any] = tx.info.setdefault(_MEMO, {})
+    return memo
+
+
+class Transactions:
+    """Runs work in transactions. Every method raises StoreUnavailable when the database is away."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: list[tuple[Work[Any], AsyncResult]] = []
+        self._arrived = Event()
+        self._closing = False
+        self._threads: list[ThreadPool] = []
+        self._reading = self._runner(READING_THREADS)
+        self._writing = self._runner(1)
+        self._writer = gevent.spawn(self._serve)
+
+    def _runner(self, threads: int) -> Run:
+        if not self._database.is_sqlite:
+            return _attempt
+        pool = ThreadPool(threads)
+        self._threads.append(pool)
+        return lambda call: pool.spawn(_attempt, call).get()
+
+    def read(self, work: Work[T]) -> T:
+        """What `work` returns from a transaction of its own that only reads."""
+        value, fault = self._reading(partial(_read, self._database, work))
+        if fault is not None:
+            raise _told(fault)
+        result: T = value
+        return result
+
+    def write(self, work: Work[T]) -> T:
+        """What `work` returns, once it is durable. If it raises, nothing of it remains.
+
+        Others' work may share the transaction. `work` runs in another thread and must touch
+        nothing but its connection and its own values.
+        """
+        answer = AsyncResult()
+        self._waiting.append((work, answer))
+        self._arrived.set()
+        result: T = answer.get()
+        return result
+
+    def _serve(self) -> None:
+        while self._waiting or not self._closing:
+            self._arrived.wait()
+            self._arrived.clear()
+            while self._waiting:
+                batch = self._waiting[:LARGEST_BATCH]
+                del self._waiting[:LARGEST_BATCH]
+                self._settle(batch)
+
+    def _settle(self, batch: list[tuple[Work[Any], AsyncResult]]) -> None:
+        works = [work for work, _ in batch]
+        outcomes, fault = self._writing(partial(_commit, self._database, works))
+        if fault is not None:
+            outcomes = [(None, fault)] * len(batch)
+        for (value, failed), (_, answer) in zip(outcomes, batch, strict=True):
+            if failed is None:
+                answer.set(value)
+            else:
+                answer.set_exception(_told(failed))
+
+    def close(self) -> None:
+        """Commit what waits, then close the connections."""
+        self._closing = True
+        self._arrived.set()
+        self._writer.join()
+        for pool in self._threads:
+            pool.kill()
+        self._database.dispose()
+
+
+def _attempt(call: Callable[[], Any]) -> Outcome:
+    # Faults travel as values: gevent prints whatever a pool's thread raises.
+    try:
+        return call(), None
+    except Exception as fault:
+        return None, fault
+
+
+def _read(database: Database, work: Work[T]) -> T:
+    with database.read() as tx:
+        return work(tx)
+
+
+def _commit(database: Database, works: Sequence[Work[Any]]) -> list[Outcome]:
+    with database.write() as tx:
+        tx.info[_MEMO] = {}
+        if len(works) == 1:
+            return [(works[0](tx), None)]
+        return [_in_savepoint(tx, work) for work in works]
+
+
+def _in_savepoint(tx: sa.Connection, work: Work[Any]) -> Outcome:
+    try:
+        with tx.begin_nested():
+            value = work(tx)
+    except Exception as fault:
+        if tx.invalidated:  # the connection is gone, and with it the work of all others
+            raise
+        return None, fault
+    return value, None
+
+
+def _told(fault: Exception) -> Exception:
+    if not isinstance(fault, UNAVAILABLE):
+        return fault
+    logger.warning("the database does not answer", extra={"reason": reason_of(fault)})
+    return StoreUnavailable(
+        "The database does not answer, so nothing was read or accepted. Try again in a moment.",
+        retry_after=1,
+    )

@@ -1,0 +1,79 @@
+"""Request bodies as JSON within bounds: 8 MiB, 64 levels, UTF-8, no NaN."""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+import msgspec
+from flask import Request
+
+from shared.errors import InvalidJson, InvalidValue, UnknownField, UnsupportedMediaType
+
+T = TypeVar("T")
+
+MAX_BYTES: Final = 8 * 1024 * 1024
+MAX_DEPTH: Final = 64
+_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
+_ALL_BUT_BRACKETS: Final = bytes(code for code in range(256) if code not in b"[]{}")
+
+
+def read(request: Request) -> bytes:
+    """The body, within its size (the framework raises 413); raises UnsupportedMediaType."""
+    if request.mimetype != "application/json":
+        got = request.mimetype or "nothing"
+        raise UnsupportedMediaType(f"Expected Content-Type: application/json, got {got[:100]}.")
+    return request.get_data(cache=False)
+
+
+def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """`body` as the decoder's type.
+
+    Raises InvalidJson, or InvalidValue or UnknownField with the JSON path of the field at fault.
+    """
+    try:
+        value = decoder.decode(body)
+        body.decode("utf-8")  # the decoder skips what it need not understand
+    except msgspec.ValidationError as fault:
+        raise _invalid(str(fault)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        raise InvalidJson(f"Expected a JSON object in UTF-8, got: {fault}.") from None
+    except RecursionError:
+        raise _too_deep() from None
+    if not _is_shallow(body):
+        raise _too_deep()
+    return value
+
+
+def _too_deep() -> InvalidJson:
+    return InvalidJson(f"Expected JSON of at most {MAX_DEPTH} levels, got more. Nest it less.")
+
+
+def _is_shallow(body: bytes) -> bool:
+    """Whether valid JSON nests at most 64 levels.
+
+    Each round removes the innermost brackets of every branch, so the rounds are the levels. All
+    steps run at C speed: a typical body takes microseconds, 8 MiB of prose some 15 ms.
+    """
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return True
+    unescaped = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    outside_strings = b"".join(unescaped.split(b'"')[::2])
+    brackets = outside_strings.translate(_BRACKETS, _ALL_BUT_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        if not brackets:
+            return True
+        brackets = brackets.replace(b"[]", b"")
+    return not brackets
+
+
+def _invalid(told: str) -> InvalidValue | UnknownField:
+    """Msgspec's finding as an error of the tree; it has no other form than this sentence."""
+    what, _, place = told.partition(" - at ")
+    path = place.strip("`").removeprefix("$").removeprefix(".").replace("[...]", "")
+    if what.startswith(("Object contains unknown field", "Object missing required field")):
+        field = what.partition("`")[2].rstrip("`")
+        path = f"{path}.{field}" if path else field
+        if what.startswith("Object contains"):
+            return UnknownField(f"Expected only documented fields, got {path}.", param=path)
+        return InvalidValue(f"Expected a value for {path}, got none.", param=path)
+    return InvalidValue(f"{path or 'The body'}: {what[0].lower()}{what[1:]}.", param=path or None)

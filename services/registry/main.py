@@ -1,0 +1,48 @@
+"""Start of the registry: settings, store and keyring are checked, then gunicorn takes over."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Final
+
+from gevent import monkey
+
+from services.registry.server import Server
+from shared import config
+from shared.errors import ConfigurationError
+from shared.queues import require_redis_url
+from shared.store.opening import open_store
+from shared.telemetry import configure_logging
+from shared.upstream.policy import OutboundPolicy
+
+EX_CONFIG: Final = 78
+
+
+def main() -> int:
+    """Serve until SIGTERM; the exit status is 78 for an unusable configuration."""
+    try:
+        settings = config.load(os.environ)
+        require_redis_url(settings)
+        # Only a look: every worker opens connections of its own after the fork.
+        database, sealer = open_store(settings)
+        database.dispose()
+    except ConfigurationError as error:
+        for fault in error.faults:
+            print(fault, file=sys.stderr)  # noqa: T201 - before there is a log
+        return EX_CONFIG
+    configure_logging("registry", settings.log_level)
+    _share_log_between_threads()
+    Server(settings, sealer, OutboundPolicy.from_settings(settings), os.environ).run()
+    return 0
+
+
+def _share_log_between_threads() -> None:
+    """Give the log's handlers real locks: native threads write through them too.
+
+    No greenlet switches while it holds one, since writing to stderr is not patched.
+    """
+    real = monkey.get_original("threading", "RLock")
+    for handler in logging.getLogger().handlers:
+        handler.lock = real()

@@ -1,0 +1,37 @@
+"""What one worker process of the registry is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from redis import Redis
+
+from services.registry.authentication import Authenticator
+from services.registry.bell import Bell
+from services.registry.database import Transactions
+from services.registry.relay import Relay
+from services.registry.waiting import Waiting
+from shared.config import Settings
+from shared.crypto import Sealer
+from shared.live import NoticeSender
+from shared.store.jobs import Retention
+from shared.upstream.policy import OutboundPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts, built once a process by `bootstrap`; tests pass their own."""
+
+    settings: Settings
+    transactions: Transactions
+    sealer: Sealer
+    policy: OutboundPolicy
+    authenticator: Authenticator
+    bell: Bell
+    relay: Relay
+    waiting: Waiting
+    notices: NoticeSender
+    redis: Redis
+    retention: Retention
+    now: Callable[[], float]

@@ -1,0 +1,78 @@
+"""A provider as its users see it; its key is never among what they see."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from shared.crypto import Sealer
+from shared.domain import DiscoveryStatus
+from shared.store.catalogue import Verdict
+from shared.store.providers import Provider
+
+ERROR_PLACE: Final = {"table": "discovery", "column": "error_sealed"}
+
+
+def document(provider: Provider, verdict: Verdict | None, sealer: Sealer) -> dict[str, Any]:
+    """The provider of API.md section 3; raises SealBroken."""
+    return {
+        "id": provider.id,
+        "object": "provider",
+        "name": provider.name,
+        "slug": provider.slug,
+        "endpoint": provider.endpoint,
+        "chat_url": provider.chat_url,
+        "models_url": provider.models_url,
+        "api_key": {
+            "set": provider.api_key_sealed is not None,
+            "last4": provider.api_key_last4,
+            "fingerprint": provider.api_key_fingerprint,
+            "rotated_at": _seconds(provider.api_key_rotated_at),
+        },
+        "description": provider.description,
+        "tags": list(provider.tags),
+        "enabled": provider.enabled,
+        "visibility": provider.visibility,
+        "options": {**provider.options},
+        "discovery": _discovery(provider, verdict, sealer),
+        "revision": provider.revision,
+        "created_at": int(provider.created_at),
+        "updated_at": int(provider.updated_at),
+    }
+
+
+def status(provider: Provider, verdict: Verdict | None) -> DiscoveryStatus:
+    """What the provider's discovery shows."""
+    if not provider.enabled:
+        return DiscoveryStatus.DISABLED
+    return DiscoveryStatus.PENDING if verdict is None else verdict.status
+
+
+def _discovery(provider: Provider, verdict: Verdict | None, sealer: Sealer) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "status": status(provider, verdict).value,
+        "checked_at": None,
+        "ok_at": None,
+        "model_count": 0,
+        "key_verified_at": None,
+        "error": None,
+        "next_check_at": int(provider.created_at),
+    }
+    if verdict is None:
+        return shown
+    shown |= {
+        "checked_at": _seconds(verdict.checked_at),
+        "ok_at": _seconds(verdict.ok_at),
+        "model_count": verdict.model_count,
+        "key_verified_at": _seconds(verdict.key_verified_at),
+        "next_check_at": _seconds(verdict.next_check_at),
+    }
+    if verdict.error_sealed is not None:
+        told = sealer.open(verdict.error_sealed, row=provider.id, **ERROR_PLACE)
+        shown["error"] = msgspec.json.decode(told)
+    return shown
+
+
+def _seconds(moment: float | None) -> int | None:
+    return None if moment is None else int(moment)

@@ -1,0 +1,173 @@
+"""The relay: publishes the outbox of provider events, in the order of their numbers.
+
+Whoever holds the lease `relay` copies new events into the Redis stream as `XADD <seq>-0`. The
+explicit id makes a repeated publish harmless: Redis refuses it. The stream is expendable: wiped,
+trimmed or another database's, it is brought back to end at the newest event, and consumers that
+see a gap read the database.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import gevent
+from gevent.event import Event as Signal
+from redis import Redis
+from redis.exceptions import RedisError
+
+from services.registry.database import Transactions
+from shared import live
+from shared.errors import StoreUnavailable
+from shared.store import events, leases
+from shared.store.events import Event
+
+DUTY: Final = "relay"
+LOOK_SECONDS: Final = 0.1
+LEASE_SECONDS: Final = 5.0
+COMPARE_SECONDS: Final = 2.0  # how often the stream is asked whether it is still there
+REST_SECONDS: Final = 0.5
+BATCH: Final = 500
+KEPT: Final = 10_000  # entries; older ones are trimmed
+REPEATED: Final = 1_000  # events written again into a stream that was lost
+
+logger = logging.getLogger(__name__)
+
+
+class Relay:
+    """One candidate for the duty; `holder` is unique among all processes."""
+
+    def __init__(
+        self,
+        transactions: Transactions,
+        redis: Redis,
+        *,
+        holder: str,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._transactions = transactions
+        self._redis = redis
+        self._holder = holder
+        self._monotonic = monotonic
+        self._news = Signal()
+        self._stopping = False
+        self._leads = False
+        self._renew_at = 0.0
+        self._compare_at = 0.0
+        self._published: int | None = None  # None: the stream was not yet compared
+        self._greenlet: gevent.Greenlet | None = None
+
+    def start(self) -> None:
+        """Start the greenlet."""
+        self._greenlet = gevent.spawn(self._run)
+
+    def look_now(self) -> None:
+        """An event of this process is durable: publish it without waiting for the next look."""
+        self._news.set()
+
+    def stop(self) -> None:
+        """Stop, and give the duty up. Raises StoreUnavailable."""
+        self._stopping = True
+        self._news.set()
+        if self._greenlet is not None:
+            self._greenlet.join()
+        if self._leads:
+            self._transactions.write(lambda tx: leases.resign(tx, DUTY, holder=self._holder))
+
+    def _run(self) -> None:
+        failing = False
+        while not self._stopping:
+            try:
+                self.turn()
+            except (RedisError, OSError) as fault:
+                self._published = None
+                if not failing:
+                    logger.warning("no events go out", extra={"reason": repr(fault)})
+                failing = True
+            except StoreUnavailable:
+                self._leads = False
+                failing = True
+            except Exception:
+                logger.exception("a turn of the relay failed")
+                failing = True
+            else:
+                if failing:
+                    logger.info("events go out again")
+                failing = False
+            if failing:
+                gevent.sleep(REST_SECONDS)
+            else:
+                self._news.wait(LOOK_SECONDS)
+                self._news.clear()
+
+    def turn(self) -> None:
+        """Take or keep the duty and, with it, publish what is new.
+
+        Raises RedisError, OSError or StoreUnavailable.
+        """
+        self._lead()
+        if not self._leads:
+            return
+        if self._published is None or self._monotonic() >= self._compare_at:
+            self._compare()
+        while batch := self._after(self._published or 0):
+            self._publish(batch)
+            self._published = batch[-1].seq
+
+    def _lead(self) -> None:
+        if self._monotonic() < self._renew_at:
+            return
+        self._renew_at = self._monotonic() + LEASE_SECONDS / 3
+        led = self._leads
+        self._leads = self._transactions.write(
+            lambda tx: leases.lead(tx, DUTY, holder=self._holder, seconds=LEASE_SECONDS)
+        )
+        if self._leads and not led:
+            logger.info("this process relays the events")
+            self._published = None
+
+    def _compare(self) -> None:
+        """Bring stream and database in line after a change of leader, a wipe or a restore."""
+        # The stream first: an event published in between must not look like another database's.
+        last = self._end_of_stream()
+        counter = self._transactions.read(events.last_seq)
+        if last > counter:
+            logger.warning(
+                "the stream is another database's; starting it anew",
+                extra={"stream": last, "database": counter},
+            )
+            self._redis.delete(live.STREAM)
+            last = 0
+        self._published = max(last, counter - REPEATED)
+        self._compare_at = self._monotonic() + COMPARE_SECONDS
+
+    def _end_of_stream(self) -> int:
+        if self._redis.type(live.STREAM) != "stream":
+            self._redis.delete(live.STREAM)
+            return 0
+        about: Any = self._redis.xinfo_stream(live.STREAM)
+        return int(str(about["last-generated-id"]).partition("-")[0])
+
+    def _after(self, seq: int) -> Sequence[Event]:
+        return self._transactions.read(lambda tx: events.after(tx, seq, limit=BATCH))
+
+    def _publish(self, batch: Sequence[Event]) -> None:
+        pipeline = self._redis.pipeline(transaction=False)
+        for event in batch:
+            pipeline.xadd(
+                live.STREAM,
+                {
+                    "id": event.id,
+                    "seq": event.seq,
+                    "type": event.type.value,
+                    "subject": event.subject,
+                    "revision": event.revision,
+                    "at": event.at,
+                },
+                id=f"{event.seq}-0",
+                maxlen=KEPT,
+                approximate=True,
+            )
+        pipeline.execute()

@@ -1,0 +1,64 @@
+"""One id a request: the client's own when it is fit to print, else a new one.
+
+The id is in every answer and in every line that is logged meanwhile. The access line is written
+here too, because this is the outermost layer: no answer of the application escapes it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from shared import ids
+from shared.telemetry import request_id
+
+HEADER: Final = "x-request-id"
+_VALID: Final = re.compile(r"[\x21-\x7e]{1,128}")
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+logger = logging.getLogger(__name__)
+
+
+def choose(offered: str | None) -> str:
+    """The id to use for a request that offers this one."""
+    return offered if offered and _VALID.fullmatch(offered) else ids.new("req_")
+
+
+class RequestIds:
+    """WSGI middleware around the whole application."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        """Serve one request under its id."""
+        chosen = choose(environ.get("HTTP_X_REQUEST_ID"))
+        status = "-"
+
+        def start(line: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            nonlocal status
+            status = line[:3]
+            headers.append((HEADER, chosen))
+            return start_response(line, headers, *rest)
+
+        began = time.perf_counter()
+        token = request_id.set(chosen)
+        try:
+            return self._application(environ, start)
+        finally:
+            logger.info(
+                "request",
+                extra={
+                    "method": environ["REQUEST_METHOD"],
+                    "path": environ["PATH_INFO"],
+                    "status": status,
+                    "ms": f"{(time.perf_counter() - began) * 1000:.1f}",
+                },
+            )
+            request_id.reset(token)

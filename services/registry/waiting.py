@@ -1,0 +1,202 @@
+"""Requests that wait for the end of a job.
+
+One Redis subscription a process hears which jobs ended; a read of all waited-for rows each second
+covers notices that were lost, so that Redis only shortens the wait. The same second looks whether
+the clients of foreground calls are still there, and ends the calls that no worker ended in time.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import gevent
+import sqlalchemy as sa
+from gevent.event import Event
+from redis import Redis
+from redis.client import PubSub
+from redis.exceptions import ConnectionError as ConnectionLost
+from redis.exceptions import RedisError
+
+from services.registry.database import Transactions
+from shared import live
+from shared.errors import StoreUnavailable
+from shared.store import jobs
+from shared.store.jobs import Retention
+
+LOOK_SECONDS: Final = 1.0
+WORKERS_MARGIN: Final = 2.0  # seconds after the deadline in which a worker may still end the job
+HEARTBEAT_SECONDS: Final = 5.0  # how long the subscription blocks at most
+
+logger = logging.getLogger(__name__)
+
+
+class Notices(Protocol):
+    """What tells other processes (`shared.live.NoticeSender`)."""
+
+    def send(self, channel: str, job_ids: Iterable[str]) -> None:
+        """Publish soon."""
+
+
+@dataclass(eq=False, slots=True)
+class Wait:
+    """One request that waits for one job.
+
+    `client` is the socket of a foreground call, `deadline` (Unix seconds) its job's.
+    """
+
+    job_id: str
+    client: socket.socket | None = None
+    deadline: float | None = None
+    ended: Event = field(default_factory=Event)
+
+
+class Waiting:
+    """All waits of one process."""
+
+    def __init__(
+        self,
+        transactions: Transactions,
+        subscriber: Callable[[], Redis],
+        notices: Notices,
+        retention: Retention,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._transactions = transactions
+        self._subscriber = subscriber
+        self._notices = notices
+        self._retention = retention
+        self._now = now
+        self._waits: dict[str, set[Wait]] = {}
+
+    def start(self) -> None:
+        """Start the greenlets."""
+        gevent.spawn(self._listen)
+        gevent.spawn(self._look_on)
+
+    @contextmanager
+    def held(self, job_id: str, client: socket.socket | None = None) -> Iterator[Wait]:
+        """A wait for this job; enter before the job can end, so that no notice is missed."""
+        wait = Wait(job_id, client)
+        self._waits.setdefault(job_id, set()).add(wait)
+        try:
+            yield wait
+        finally:
+            same = self._waits[job_id]
+            same.discard(wait)
+            if not same:
+                del self._waits[job_id]
+
+    def _wake(self, job_ids: Iterable[str]) -> None:
+        for job_id in job_ids:
+            for wait in self._waits.get(job_id, ()):
+                wait.ended.set()
+
+    def _listen(self) -> None:
+        failing = False
+        while True:
+            try:
+                with self._subscriber() as client, client.pubsub() as subscription:
+                    subscription.subscribe(live.ENDED)
+                    if failing:
+                        logger.info("notices are back")
+                    failing = False
+                    self._hear(subscription)
+            except (RedisError, OSError) as fault:
+                if not failing:
+                    logger.warning("no notices; rows are read", extra={"reason": repr(fault)})
+                failing = True
+                gevent.sleep(LOOK_SECONDS)
+
+    def _hear(self, subscription: PubSub) -> None:
+        """Wake who is named by notices; raises RedisError when the other side fell silent."""
+        asked = False
+        while True:
+            message = subscription.get_message(timeout=HEARTBEAT_SECONDS)
+            if message is None and asked:
+                raise ConnectionLost("no answer to a ping")
+            asked = message is None
+            if asked:
+                subscription.ping()
+            self._wake(live.job_ids_of(message))
+
+    def _look_on(self) -> None:
+        while True:
+            gevent.sleep(LOOK_SECONDS)
+            try:
+                self.look()
+            except StoreUnavailable:
+                continue  # logged already; a request whose time is over asks the database itself
+            except Exception:
+                logger.exception("looking after waiting requests failed")
+
+    def look(self) -> None:
+        """One look at all waits; raises StoreUnavailable."""
+        waits = [wait for same in self._waits.values() for wait in same]
+        if not waits:
+            return
+        self._cancel([wait.job_id for wait in waits if _hung_up(wait.client)])
+        late = self._now() - WORKERS_MARGIN
+        self._expire([w.job_id for w in waits if w.deadline is not None and w.deadline < late])
+        asked = list(self._waits)
+        states = self._transactions.read(lambda tx: jobs.states(tx, asked))
+        self._wake(job_id for job_id, state in states.items() if state.terminal)
+
+    def release(self) -> None:
+        """Cancel the jobs of the foreground calls that still wait, because this process stops.
+
+        Their clients lose the connection and may repeat the call; nobody should pay twice.
+        """
+        waits = [wait for same in self._waits.values() for wait in same]
+        self._cancel([wait.job_id for wait in waits if wait.client is not None])
+
+    def _cancel(self, job_ids: Sequence[str]) -> None:
+        if not job_ids:
+            return
+        now, retention = self._now(), self._retention
+
+        def cancel(tx: sa.Connection) -> list[str]:
+            return [i for i in job_ids if jobs.cancel(tx, i, now=now, retention=retention)]
+
+        self._tell(self._transactions.write(cancel))
+
+    def _expire(self, job_ids: Sequence[str]) -> None:
+        if not job_ids:
+            return
+        now, retention = self._now(), self._retention
+
+        def expire(tx: sa.Connection) -> Sequence[str]:
+            return jobs.expire_foreground(tx, job_ids, now=now, retention=retention)
+
+        self._tell(self._transactions.write(expire))
+
+    def _tell(self, job_ids: Sequence[str]) -> None:
+        self._notices.send(live.CANCELLED, job_ids)
+        self._notices.send(live.ENDED, job_ids)
+        self._wake(job_ids)
+
+
+def _hung_up(client: socket.socket | None) -> bool:
+    """Whether the other side of this connection has closed it.
+
+    Bytes of a next request hide a hang-up; who sends those is still there, mostly.
+    """
+    if client is None:
+        return False
+    patience = client.gettimeout()
+    # Nothing else runs between these lines: the request that owns the socket waits for an event.
+    client.settimeout(0)
+    try:
+        return client.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    finally:
+        client.settimeout(patience)
