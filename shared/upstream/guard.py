@@ -33,8 +33,11 @@ class ForbiddenAddress(PermissionError):
 
 
 def system_lookup(host: str, port: int, family: int) -> Sequence[AddressInfo]:
-    """All addresses that the system's resolver knows; raises OSError."""
-    return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
+    """All addresses that the system's resolver knows; raises OSError.
+
+    Without AI_ADDRCONFIG, which makes `localhost` unknown on a machine that has no network.
+    """
+    return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
 
 
 class GuardedResolver(AbstractResolver):

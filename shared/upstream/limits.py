@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
+
+_SLACK: Final = 0.02  # a bound may end this share of itself early
 
 
 class Limits:
@@ -22,6 +24,7 @@ class Limits:
         self.began = self._loop.time()
         self._end = self.began + total
         self._timeout = asyncio.timeout_at(self._end)
+        self._until = self._end
         self.phase = "total"
 
     @property
@@ -37,6 +40,9 @@ class Limits:
     def allow(self, phase: str, seconds: float) -> None:
         """From now on this bound runs, or what is left of the whole, whichever ends first."""
         when = self._loop.time() + seconds
+        if phase == self.phase and when - self._until < seconds * _SLACK:
+            return  # a fast stream would otherwise move a timer for each of its chunks
+        self._until = when
         self.phase = phase if when < self._end else "total"
         self._timeout.reschedule(min(when, self._end))
 

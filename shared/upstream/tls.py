@@ -23,7 +23,7 @@ class TlsContexts:
     async def context(self, verify: bool, ca_certificate: str | None) -> ssl.SSLContext:
         """The context for one target; raises UpstreamTlsFailed when the CA cannot be read."""
         pem = ca_certificate if verify else None
-        key = (verify, hashlib.sha256(pem.encode()).digest() if pem else b"")
+        key = (verify, hashlib.sha256(pem.encode()).digest() if pem is not None else b"")
         context = self._contexts.get(key)
         if context is None:
             # Reading the system's store takes 50-100 ms: not on the loop.
@@ -40,7 +40,7 @@ def _made(verify: bool, pem: str | None) -> ssl.SSLContext:
         # The certificate given is the anchor, also when it is an intermediate or the server's own.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         try:
-            context.load_verify_locations(cadata=pem)
+            context.load_verify_locations(cadata=pem.encode("ascii", "replace").decode())
         except (ssl.SSLError, ValueError):
             raise UpstreamTlsFailed(
                 "Expected ca_certificate to be PEM text, got something that cannot be read as "
