@@ -32,10 +32,9 @@ def make_worker(settings: Settings, discovery: Discovery, ready: Callable[[], No
             discovery.start()
             ready()
 
-        def stop(self, parent: Any) -> None:
+        def close(self, parent: Any) -> None:
+            # Not `stop`: that follows the consumer's, which a frozen Redis holds up for 10 s.
             discovery.stop()
-
-        terminate = stop
 
     celery.steps["worker"].add(DiscoveryStep)
     # A receiver of this signal tells Celery that logging is set up already.

@@ -74,10 +74,11 @@ class Discovery:
 
     def stop(self) -> None:
         """End checks under way, give their claims back, close everything."""
-        self._follower.stop()
         self._stop()
+        self._follower.stop()
         self._thread.join(STOP_SECONDS)
         self._ledger.close()
+        logger.info("discovery has ended")
 
     def refresh(self, provider_id: str) -> None:
         """Check this provider now."""

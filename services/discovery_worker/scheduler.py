@@ -56,6 +56,7 @@ class Scheduler:
         self._waiting: Sequence[Candidate] = ()
         self._busy: set[tuple[str, int]] = set()  # host and port
         self._running: dict[asyncio.Task[None], Claim] = {}
+        self._unwritten: list[Claim] = []  # whose finding the database could not take
         self._away = False
 
     def ask(self, provider_id: str) -> None:
@@ -101,6 +102,9 @@ class Scheduler:
 
     async def _look(self) -> None:
         now = self._clock()
+        if given_back := tuple(self._unwritten):
+            await self._ledger.release(given_back)
+            del self._unwritten[: len(given_back)]  # more may have come meanwhile
         if self._observed:
             observed, self._observed = self._observed, {}
             try:
@@ -180,7 +184,8 @@ class Scheduler:
         self._wake.set()
         fault = None if task.cancelled() else task.exception()
         if isinstance(fault, UNAVAILABLE):
-            self._note_away(fault)  # the finding is lost; the claim runs out and it is due again
+            self._note_away(fault)
+            self._unwritten.append(claim)  # the finding is lost: given back, it is due again
         elif fault is not None:
             logger.error(
                 "a check failed by a defect of ours; it is tried again when its claim runs out",

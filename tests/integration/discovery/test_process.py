@@ -85,6 +85,19 @@ def test_tasks_are_done_also_after_redis_was_lost_with_everything_in_it(stage: S
     assert "Traceback" not in stage.log
 
 
+def test_a_frozen_redis_holds_up_neither_checks_nor_the_end_of_work(stage: Stage) -> None:
+    stage.valkey.start()
+    with running(vllm(models=["a"])) as sim, stage.process() as process:
+        eventually(lambda: "ready." in stage.log, 10)  # Celery is connected
+        stage.valkey.freeze()
+        try:
+            stage.listed(stage.registry.add("acme", sim.url), "a", timeout=2.0)
+            process.send_signal(signal.SIGTERM)
+            eventually(lambda: "discovery has ended" in stage.log, 5)
+        finally:
+            stage.valkey.thaw()
+
+
 def test_a_database_that_was_away_is_used_again(
     tmp_path: Path, postgres_server: PostgresServer
 ) -> None:
