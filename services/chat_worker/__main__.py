@@ -1,49 +1,46 @@
-"""`python -m services.chat_worker`: one chat worker, configured by the environment."""
+"""`python -m services.chat_worker`: configured by environment variables, stopped by SIGTERM.
+
+Exits with 78 (EX_CONFIG of sysexits.h) when the configuration is unusable, every fault on stderr.
+"""
 
 from __future__ import annotations
 
 import os
-import socket
 import sys
+from typing import Final
 
-from services.chat_worker import app as chat_app
+from services.chat_worker import tasks
 from services.chat_worker.worker import ChatWorker, raise_file_limit
 from shared import config, queues, telemetry
+from shared.celery_worker import make_worker
 from shared.errors import ConfigurationError
 from shared.store.opening import open_store
 
-EXIT_CONFIGURATION = 78  # EX_CONFIG
-TASK_SLOTS = 2  # no task waits, so two are plenty
+EX_CONFIG: Final = 78
+DATABASE_CONNECTIONS: Final = 2  # the keeper's and the watchdog's
 
 
 def main() -> int:
-    """Run until SIGTERM; returns the exit code."""
-    telemetry.configure_logging("chat-worker")
+    """Run until told to stop; the exit code."""
     try:
         settings = config.load(os.environ)
-        telemetry.configure_logging("chat-worker", settings.log_level)
+        telemetry.configure_logging("chat_worker", settings.log_level)
         raise_file_limit()
         celery = queues.make_celery(settings, "chat_worker")
-        database, sealer = open_store(settings, pool_size=3)
+        database, sealer = open_store(settings, pool_size=DATABASE_CONNECTIONS)
     except ConfigurationError as error:
-        for fault in error.faults:
-            print(fault, file=sys.stderr)  # noqa: T201 - read by whoever started this
-        return EXIT_CONFIGURATION
+        print("\n".join(error.faults), file=sys.stderr)  # noqa: T201 - there is no logging yet
+        return EX_CONFIG
     worker = ChatWorker(settings, celery=celery, database=database, sealer=sealer)
-    chat_app.add_tasks(celery, worker)
-    chat_app.own(celery, worker, on_ready=lambda: telemetry.announce_ready(os.environ))
-    runner = celery.Worker(
-        pool="threads",
-        concurrency=TASK_SLOTS,
-        queues=[queues.QUEUE_CHAT],
-        hostname=f"chat@{socket.gethostname()}",
-        loglevel=settings.log_level,
-        without_gossip=True,
-        without_heartbeat=True,
-        without_mingle=True,
-        quiet=True,
-    )
+    tasks.register(celery, worker)
+
+    def start() -> None:
+        worker.start()
+        telemetry.announce_ready(os.environ)
+
+    runner = make_worker(celery, settings, queue=queues.QUEUE_CHAT, start=start, stop=worker.stop)
     runner.start()
+    database.dispose()
     return int(runner.exitcode or 0)
 
 

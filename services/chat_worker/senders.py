@@ -32,7 +32,7 @@ class Outbox:
         self._doorbell = doorbell
         self._change = threading.Condition()
         self._hops: int | None = None
-        self._observed: dict[str, str] = {}  # provider → verdict, not yet sent
+        self._observed: dict[str, tuple[int, str]] = {}  # provider → (revision, verdict), unsent
         self._known: dict[tuple[str, int], str] = {}  # (provider, revision) → verdict last sent
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
@@ -55,7 +55,7 @@ class Outbox:
             if len(self._known) > 10_000:
                 self._known.clear()
             self._known[provider_id, revision] = verdict
-            self._observed[provider_id] = verdict
+            self._observed[provider_id] = (revision, verdict.value)
             self._change.notify()
 
     def stop(self) -> None:
@@ -76,10 +76,14 @@ class Outbox:
             try:
                 if hops is not None:
                     self._doorbell.ring(hops=hops)
-                for provider_id, verdict in observed.items():
+                for provider_id, (revision, verdict) in observed.items():
                     self._celery.send_task(
                         TASK_OBSERVE,
-                        kwargs={"provider_id": provider_id, "verdict": verdict},
+                        kwargs={
+                            "provider_id": provider_id,
+                            "revision": revision,
+                            "verdict": verdict,
+                        },
                         retry=False,
                         ignore_result=True,
                     )

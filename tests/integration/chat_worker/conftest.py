@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from shared import config, ids
 from shared.crypto import Sealer
@@ -134,6 +135,11 @@ class Bench:
         with self.database.write() as tx:
             assert jobs.insert(tx, NewJob(**values | changes))
         return job_id
+
+    def workers_listed(self) -> int:
+        """How many workers have a row: one that stopped in order has none."""
+        with self.database.read() as tx:
+            return int(tx.execute(sa.text("SELECT count(*) FROM worker")).scalar_one())
 
     def cancel(self, job_id: str) -> None:
         with self.database.write() as tx:

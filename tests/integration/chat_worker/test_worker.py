@@ -188,3 +188,17 @@ def test_answers_that_come_while_the_database_is_away_are_written_when_it_is_bac
         eventually(lambda: worker.said("the database is back"), 5)
     finally:
         bench.close()
+
+
+def test_a_frozen_redis_keeps_it_neither_from_working_nor_from_stopping(bench: Bench) -> None:
+    worker = bench.start_worker()
+    assert bench.valkey.process is not None
+    bench.valkey.process.send_signal(signal.SIGSTOP)
+    try:
+        job_id = bench.submit()
+        bench.ended(job_id, timeout=5)
+        worker.send(signal.SIGTERM)
+        eventually(lambda: bench.workers_listed() == 0, 5)
+    finally:
+        bench.valkey.process.send_signal(signal.SIGCONT)
+    assert worker.process.wait(15) == 0
