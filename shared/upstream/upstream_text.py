@@ -21,7 +21,6 @@ _MARKUP = re.compile(
     r"iframe|table|form)\b)",
     re.IGNORECASE,
 )
-_NOT_SHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 
 def without_key(text: str, key: Secret | None) -> str:
@@ -48,7 +47,10 @@ def shown(text: str, key: Secret | None, limit: int = MESSAGE_CHARACTERS) -> str
     """`text` on one line, without the key, at most `limit` characters; empty for HTML."""
     if _MARKUP.search(text):
         return ""
-    plain = " ".join(_NOT_SHOWN.sub(" ", without_key(text, key)).split())
+    plain = without_key(text, key)
+    if not plain.isprintable():  # control, bidirectional and unassigned characters
+        plain = "".join(each if each.isprintable() else " " for each in plain)
+    plain = " ".join(plain.split())
     return plain if len(plain) <= limit else plain[: limit - 1] + "…"
 
 

@@ -57,7 +57,8 @@ def refused(status: int, body: bytes | dict[str, Any], *rest: Any) -> UpstreamFa
         ({"error": {"code": 1}, "message": "beside"}, "beside"),
         (b"plain text", "plain text"),
         (b"a" * 400, "a" * 299 + "…"),
-        (b"  two\r\nlines\x00\x1b[31m ", ""),
+        (b"  two\r\nlines\x1b[31m\xe2\x80\xae ", "two lines [31m"),
+        (b"binary\x00", ""),
     ],
 )
 def test_the_upstreams_own_text_is_found_in_every_dialect(body: Any, text: str) -> None:
