@@ -25,7 +25,7 @@ def settle(tx: sa.Connection, *, now: float) -> None:
         tx.execute(sa.delete(discovery).where(discovery.c.provider_id == gone))
     for found in tx.execute(_disabled()).all():
         source = sa.select(*first_row(DiscoveryStatus.DISABLED, now)).where(
-            provider.c.id == found.id
+            provider.c.id == found.id, provider.c.enabled.is_(False)
         )
         insert = insert_for(tx).from_select(FIRST_ROW, source, include_defaults=False)
         verdict = {
@@ -34,12 +34,14 @@ def settle(tx: sa.Connection, *, now: float) -> None:
             "error_sealed": None,
             "failures": 0,
         }
-        tx.execute(
-            insert.on_conflict_do_update(index_elements=[discovery.c.provider_id], set_=verdict)
-        )
-        events.append(
-            tx, EventType.STATUS_CHANGED, subject=found.id, revision=found.revision, at=now
-        )
+        settled = insert.on_conflict_do_update(
+            index_elements=[discovery.c.provider_id], set_=verdict
+        ).returning(discovery.c.revision)
+        row = tx.execute(settled).first()
+        if row is not None:  # else it was enabled again since it was found
+            events.append(
+                tx, EventType.STATUS_CHANGED, subject=found.id, revision=row.revision, at=now
+            )
 
 
 def note_chat(

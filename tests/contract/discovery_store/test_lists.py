@@ -121,6 +121,15 @@ def test_a_failure_keeps_the_last_good_list_and_its_time(store: Store) -> None:
     assert [fact for fact, _ in store.events(acme)] == [STATUS, MODELS, STATUS]
 
 
+def test_a_failure_brings_no_vanished_model_back(store: Store) -> None:
+    acme = store.registry.add("acme")
+    store.check(acme, "stays", "goes")
+    store.check(acme, "stays")
+    (claim,) = store.claim(acme, asked=[acme])
+    store.check_with(claim, status=DiscoveryStatus.SERVER_ERROR, listed=None)
+    assert store.ids(acme) == ["stays"]
+
+
 def test_a_list_that_is_empty_for_good_makes_every_model_gone(store: Store) -> None:
     acme = store.registry.add("acme")
     store.check(acme, "a", "b")

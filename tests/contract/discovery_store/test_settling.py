@@ -48,6 +48,15 @@ def test_an_enabled_provider_is_due_at_once_and_tells_that_it_is_back(store: Sto
     assert store.events(acme) == [(STATUS, 2), (STATUS, 3), (MODELS, 3)]
 
 
+def test_an_enabled_provider_that_is_marked_disabled_is_due_whatever_its_revision(
+    store: Store,
+) -> None:
+    acme = store.registry.add("acme")
+    store.check(acme, "m", status=DiscoveryStatus.DISABLED)
+    assert store.urgent() == {acme: True}
+    assert len(store.claim(acme)) == 1
+
+
 def test_a_deleted_provider_is_forgotten_and_no_other(store: Store) -> None:
     acme, other = store.registry.add("acme"), store.registry.add("other")
     for id_ in (acme, other):

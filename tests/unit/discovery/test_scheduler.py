@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from services.discovery_worker import scheduler
 from services.discovery_worker.ledger import Ledger, Observation
 from services.discovery_worker.scheduler import RESERVED, SLOTS, calls_for_check
 from shared.domain import DiscoveryStatus
@@ -56,7 +57,11 @@ def test_no_more_than_64_at_once_and_the_last_8_are_kept_for_what_is_new(play: P
     play(scene)
 
 
-def test_a_provider_that_changes_during_its_check_is_checked_again_at_once(play: Play) -> None:
+def test_a_provider_that_changes_during_its_check_is_checked_again_at_once(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "LOOK_SECONDS", 1000.0)  # no look by itself
+
     async def scene(stage: Stage) -> None:
         stage.servers.held = {"old"}
         acme = stage.registry.add("acme", "http://old.test:8000")
