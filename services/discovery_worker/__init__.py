@@ -1,6 +1,5 @@
 """The discovery worker: keeps every provider's model list fresh.
 
-app        the Celery application: its tasks' queue, and the step that owns the work
 tasks      what others may ask for
 discovery  one asyncio loop in one thread, and what belongs to it
 scheduler  whose turn it is: 64 checks at once, one a server at a time

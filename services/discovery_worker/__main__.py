@@ -10,11 +10,11 @@ import signal
 import sys
 from typing import Final
 
-from services.discovery_worker.app import make_worker
+from services.discovery_worker import tasks
 from services.discovery_worker.discovery import Discovery
-from shared import config, telemetry
+from shared import config, queues, telemetry
+from shared.celery_worker import make_worker
 from shared.errors import ConfigurationError
-from shared.queues import require_redis_url
 from shared.store.opening import open_store
 
 EX_CONFIG: Final = 78
@@ -25,14 +25,22 @@ def main() -> int:
     """Run until told to stop; the exit code."""
     try:
         settings = config.load(os.environ)
-        require_redis_url(settings)
         telemetry.configure_logging("discovery_worker", settings.log_level)
+        celery = queues.make_celery(settings, "discovery_worker")
         database, sealer = open_store(settings, pool_size=DATABASE_CONNECTIONS)
     except ConfigurationError as fault:
         print("\n".join(fault.faults), file=sys.stderr)  # noqa: T201 - there is no logging yet
         return EX_CONFIG
     discovery = Discovery(settings, database, sealer, on_crash=_end_in_order)
-    worker = make_worker(settings, discovery, lambda: telemetry.announce_ready(os.environ))
+    tasks.register(celery, discovery)
+
+    def start() -> None:
+        discovery.start()
+        telemetry.announce_ready(os.environ)
+
+    worker = make_worker(
+        celery, settings, queue=queues.QUEUE_DISCOVERY, start=start, stop=discovery.stop
+    )
     worker.start()
     database.dispose()
     return int(worker.exitcode or 0)
