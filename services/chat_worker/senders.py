@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -20,6 +21,7 @@ from shared.queues import TASK_OBSERVE, Doorbell
 
 REST_AFTER_ERROR: Final = 0.5  # seconds
 LISTEN_SECONDS: Final = 1.0
+REPEAT_AFTER: Final = 30.0  # discovery may have found otherwise since, or lost the hint
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +35,7 @@ class Outbox:
         self._change = threading.Condition()
         self._hops: int | None = None
         self._observed: dict[str, tuple[int, str]] = {}  # provider → (revision, verdict), unsent
-        self._known: dict[tuple[str, int], str] = {}  # (provider, revision) → verdict last sent
+        self._told: dict[tuple[str, int, str], float] = {}  # … → when, by the monotonic clock
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
 
@@ -48,13 +50,14 @@ class Outbox:
             self._change.notify()
 
     def observe(self, provider_id: str, revision: int, verdict: DiscoveryStatus) -> None:
-        """Tell discovery soon, unless this process told it the same of this revision before."""
+        """Tell discovery soon, unless this process told it the same a moment ago."""
+        fact, now = (provider_id, revision, verdict.value), time.monotonic()
         with self._change:
-            if self._known.get((provider_id, revision)) == verdict:
+            if now - self._told.get(fact, float("-inf")) < REPEAT_AFTER:
                 return
-            if len(self._known) > 10_000:
-                self._known.clear()
-            self._known[provider_id, revision] = verdict
+            if len(self._told) > 10_000:
+                self._told.clear()
+            self._told[fact] = now
             self._observed[provider_id] = (revision, verdict.value)
             self._change.notify()
 
