@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 import httpx
@@ -21,7 +20,13 @@ from shared.upstream.answers import RawAnswer, unusable
 from shared.upstream.evidence import Evidence, current
 from shared.upstream.limits import Limits
 from shared.upstream.tls import TlsContexts
-from shared.upstream.transport import CONNECT_BOUND, TLS_CONTEXT, where_of
+from shared.upstream.transport import (
+    CONNECT_BOUND,
+    DESTINATION,
+    TLS_CONTEXT,
+    Destination,
+    destination,
+)
 from shared.upstream.upstream_text import body_without_key
 
 _ERROR_BYTES: Final = 64 * 1024
@@ -95,42 +100,42 @@ class Exchanger:
                 on_sent()
 
         evidence = Evidence(sent)
-        request = _request(call, target, bounds)
-        where = where_of(request.url)
+        to = destination(call.url)
+        request = _request(call, to, target, bounds)
         token = current.set(evidence)
         try:
             with contextlib.suppress(TimeoutError):
                 async with limits:
-                    return await self._bounded(request, call, target, where, limits, bounds)
+                    return await self._bounded(request, call, to, target, limits, bounds)
         finally:
             current.reset(token)
             evidence.drop_unsent()
         # Out here, so that no traceback leads to frames and objects that hold our headers.
-        raise _expired(call, where, limits.phase, evidence, bounds)
+        raise _expired(call, to.where, limits.phase, evidence, bounds)
 
     async def _bounded(
         self,
         request: httpx.Request,
         call: Call,
+        to: Destination,
         target: Target,
-        where: str,
         limits: Limits,
         bounds: Bounds,
     ) -> tuple[RawAnswer, Timings]:
-        if request.url.scheme == "https":
+        if to.https:
             request.extensions[TLS_CONTEXT] = await self._tls.context(
                 target.verify_tls, target.ca_certificate
             )
         response = await self._http.send(request, stream=True)
         first_byte = limits.elapsed
         try:
-            answer = await _read(response, call, target, where, limits, bounds.idle)
+            answer = await _read(response, call, target, to.where, limits, bounds.idle)
         finally:
             await response.aclose()
         return answer, Timings(current.get().connect_seconds, first_byte, limits.elapsed)
 
 
-def _request(call: Call, target: Target, bounds: Bounds) -> httpx.Request:
+def _request(call: Call, to: Destination, target: Target, bounds: Bounds) -> httpx.Request:
     headers = list(_HEADERS)
     if call.body:
         headers.append((b"Content-Type", b"application/json"))
@@ -145,16 +150,11 @@ def _request(call: Call, target: Target, bounds: Bounds) -> httpx.Request:
     # A stream keeps httpx from preparing headers that aiohttp adds anyway: 2 µs instead of 59.
     return httpx.Request(
         call.method,
-        _parsed(call.url),
+        to.url,
         headers=headers,
         stream=httpx.ByteStream(call.body),
-        extensions={CONNECT_BOUND: bounds.connect},
+        extensions={DESTINATION: to, CONNECT_BOUND: bounds.connect},
     )
-
-
-@lru_cache(maxsize=1024)
-def _parsed(url: str) -> httpx.URL:
-    return httpx.URL(url)
 
 
 async def _read(

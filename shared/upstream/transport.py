@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
+DESTINATION: Final = "destination"
 CONNECT_BOUND: Final = "connect_bound"  # seconds; DNS, all addresses and TLS together
 TLS_CONTEXT: Final = "tls_context"  # for https only
 
@@ -37,10 +39,31 @@ _CHUNK_BYTES: Final = 64 * 1024
 _ONE_WRITE_BYTES: Final = 1024 * 1024  # above it aiohttp wants a file, so that the loop breathes
 
 
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One URL in the forms that a call needs; `where` is host:port, as messages name a server."""
+
+    url: httpx.URL
+    exact: URL
+    where: str
+    https: bool
+
+
+@lru_cache(maxsize=1024)
+def destination(url: str) -> Destination:
+    """The destination of a URL that the resolver wrote: quoted already, not to be quoted again."""
+    parsed = httpx.URL(url)
+    https = parsed.scheme == "https"
+    host = f"[{parsed.host}]" if ":" in parsed.host else parsed.host
+    where = f"{host}:{parsed.port or (443 if https else 80)}"
+    return Destination(parsed, URL(url, encoded=True), where, https)
+
+
 class GuardedTransport(AiohttpTransport):
     """Sends one request; raises UpstreamFailure or ConnectionLost, never httpx's or aiohttp's.
 
-    Every request needs an `Evidence` in the context and its connect bound in the extensions.
+    Every request needs an `Evidence` in the context, and in its extensions where it goes and how
+    long connecting may take.
     """
 
     def __init__(self, policy: OutboundPolicy, lookup: Lookup = system_lookup) -> None:
@@ -72,13 +95,13 @@ class GuardedTransport(AiohttpTransport):
         if session is None:
             session = self.client = self._open()
         evidence = current.get()
-        url = request.url
+        to: Destination = request.extensions[DESTINATION]
         body = await request.aread()
         failure = None
         try:
             answer = await session.request(
                 request.method,
-                _exactly(str(url)),
+                to.exact,
                 headers=[(name.decode(), value.decode()) for name, value in request.headers.raw],
                 data=BytesIO(body) if len(body) > _ONE_WRITE_BYTES else body or None,
                 allow_redirects=False,
@@ -88,14 +111,12 @@ class GuardedTransport(AiohttpTransport):
                 ssl=request.extensions.get(TLS_CONTEXT, True),
             )
         except (aiohttp.ClientError, OSError) as error:
-            failure = before_the_head(
-                error, evidence, where=where_of(url), https=url.scheme == "https"
-            )
+            failure = before_the_head(error, evidence, where=to.where, https=to.https)
         if failure is not None:
             # Raised out here, so that no traceback leads to aiohttp's, which hold our headers.
             raise failure
         return httpx.Response(
-            answer.status, headers=answer.raw_headers, stream=_Body(answer, where_of(url))
+            answer.status, headers=answer.raw_headers, stream=_Body(answer, to.where)
         )
 
     async def aclose(self) -> None:
@@ -144,18 +165,6 @@ class _Body(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         # Keeps the connection when the body was read to its end, closes it otherwise.
         self._answer.release()
-
-
-@lru_cache(maxsize=1024)
-def _exactly(url: str) -> URL:
-    """The URL for aiohttp as it is: quoted by the resolver, not to be quoted again."""
-    return URL(url, encoded=True)
-
-
-def where_of(url: httpx.URL) -> str:
-    """Host and port, the way that messages name a server."""
-    host = f"[{url.host}]" if ":" in url.host else url.host
-    return f"{host}:{url.port or (443 if url.scheme == 'https' else 80)}"
 
 
 def _unused_context() -> ssl.SSLContext:
