@@ -13,7 +13,6 @@ import asyncio
 import json
 import multiprocessing
 import resource
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from multiprocessing.connection import Connection
@@ -66,7 +65,7 @@ class _Upstream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        head, found, body = self._received.partition(b"\r\n\r\n")
+        _head, found, body = self._received.partition(b"\r\n\r\n")
         if found and len(body) >= len(REQUEST):
             self._received = b""
             asyncio.get_running_loop().call_later(self._delay, self._transport.write, REPLY)
@@ -169,4 +168,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
