@@ -196,6 +196,7 @@ chat_job = sa.Table(
     _where("ix_chat_job_queued_deadline", "state = 'queued'", "deadline"),
     _where("ix_chat_job_running_worker", "state = 'in_progress'", "worker_id"),
     _where("ix_chat_job_running_provider", "state = 'in_progress'", "provider_id"),
+    _where("ix_chat_job_suspect", "losses >= 2", "state"),
     _where("ix_chat_job_expires_at", "expires_at IS NOT NULL", "expires_at"),
 )
 

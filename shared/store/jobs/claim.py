@@ -4,6 +4,9 @@ Claims are serialised (an advisory lock on PostgreSQL, BEGIN IMMEDIATE on SQLite
 databases run the same statements and `max_concurrency` holds exactly. Lanes, one a provider, are
 found by a skip scan over the partial index of queued rows: the cost grows with lanes, not rows.
 Conditions on `state` are literal on purpose (see `store.schema`).
+
+A *suspect* has lost two workers already; the next loss would poison it. Suspects run one at a
+time, so that no job is poisoned for having run beside one that kills its workers.
 """
 
 from __future__ import annotations
@@ -13,12 +16,13 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from shared.domain import JobState
+from shared.domain import MAX_LOSSES, JobState
 from shared.store.jobs import gates
 from shared.store.jobs.rows import ClaimedJob, Retention, Target
 from shared.store.jobs.submit import fail_of_deleted_provider
 from shared.store.schema import chat_job, provider
 
+SUSPECT_LOSSES: Final = MAX_LOSSES - 1
 CLAIM_LOCK: Final = 0x647261676F6D616E  # "dragoman"; any constant that nobody else uses
 
 _HAS_WORK = sa.text("SELECT 1 FROM chat_job WHERE state = 'queued' LIMIT 1")
@@ -51,15 +55,19 @@ _LANES = sa.text(
 )
 
 _HEAD: Final = """
-    SELECT id, on_unavailable FROM chat_job
+    SELECT id, on_unavailable, losses FROM chat_job
     WHERE state = 'queued' {only} AND provider_id = :provider_id
-        AND not_before <= :now AND deadline > :now
+        AND not_before <= :now AND deadline > :now AND losses < :losses_allowed
     ORDER BY id LIMIT :room
     """
 _OLDEST = sa.text(_HEAD.format(only=""))
 _OLDEST_FAIL = sa.text(_HEAD.format(only="AND on_unavailable = 'fail'"))
 
 
+# 2 is SUSPECT_LOSSES, literal as the condition of its partial index.
+_SUSPECT_RUNS = sa.text(
+    "SELECT 1 FROM chat_job WHERE losses >= 2 AND state = 'in_progress' LIMIT 1"
+)
 # Built once: putting a statement together costs more than running it.
 _TAKE: Final = (
     sa.update(chat_job)
@@ -110,17 +118,19 @@ def claim(
     """
     if tx.dialect.name != "sqlite":
         tx.execute(_LOCK)
-    candidates: list[str] = []
+    allowed = SUSPECT_LOSSES if tx.execute(_SUSPECT_RUNS).first() else MAX_LOSSES
+    view = {"now": now, "room": want, "losses_allowed": allowed}
+    candidates: list[sa.Row[Any]] = []
     probes: dict[str, str] = {}
     for lane in tx.execute(_LANES).all():
         if lane.deleted_at is not None:
             fail_of_deleted_provider(tx, lane.provider_id, now=now, retention=retention)
         elif lane.enabled:
-            heads, probe = _heads(tx, lane, want=want, now=now)
+            heads, probe = _heads(tx, lane, view)
             candidates.extend(heads)
             if probe is not None:
                 probes[lane.provider_id] = probe
-    chosen = sorted(candidates)[:want]
+    chosen = _oldest(candidates, want)
     if not chosen:
         return []
     for provider_id, probe in probes.items():
@@ -129,25 +139,36 @@ def claim(
     return _take(tx, chosen, worker_id=worker_id, now=now)
 
 
+def _oldest(candidates: Iterable[sa.Row[Any]], want: int) -> Sequence[str]:
+    """The ids of the `want` oldest, with one suspect among them at most."""
+    chosen: list[str] = []
+    suspects = 0
+    for row in sorted(candidates, key=lambda row: str(row.id)):
+        suspects += row.losses >= SUSPECT_LOSSES
+        if len(chosen) < want and (row.losses < SUSPECT_LOSSES or suspects == 1):
+            chosen.append(row.id)
+    return chosen
+
+
 def _heads(
-    tx: sa.Connection, lane: sa.Row[Any], *, want: int, now: float
-) -> tuple[Iterable[str], str | None]:
-    """The ids at the head of a lane that may start, and which of them probes a closed gate."""
-    room = want
+    tx: sa.Connection, lane: sa.Row[Any], view: dict[str, Any]
+) -> tuple[Sequence[sa.Row[Any]], str | None]:
+    """The head of a lane that may start, and which of it probes a closed gate."""
+    room = view["room"]
     if lane.max_concurrency is not None:
-        room = min(want, lane.max_concurrency - lane.running)
+        room = min(room, lane.max_concurrency - lane.running)
     if room <= 0:
         return [], None
-    head = {"provider_id": lane.provider_id, "now": now, "room": room}
+    view = {**view, "provider_id": lane.provider_id, "room": room}
     if lane.gate_reason is None:
-        return [row.id for row in tx.execute(_OLDEST, head)], None
+        return tx.execute(_OLDEST, view).all(), None
     # A closed gate holds back only those who wait; `on_unavailable: fail` asks at once.
-    urgent = [row.id for row in tx.execute(_OLDEST_FAIL, head)]
-    if lane.gate_closed_until > now or lane.probing or len(urgent) >= room:
+    urgent = tx.execute(_OLDEST_FAIL, view).all()
+    if lane.gate_closed_until > view["now"] or lane.probing or len(urgent) >= room:
         return urgent, None
-    waiting = (row.id for row in tx.execute(_OLDEST, head) if row.on_unavailable != "fail")
+    waiting = (row for row in tx.execute(_OLDEST, view) if row.on_unavailable != "fail")
     probe = next(waiting, None)
-    return ([*urgent, probe], probe) if probe else (urgent, None)
+    return ([*urgent, probe], probe.id) if probe else (urgent, None)
 
 
 def _take(

@@ -136,7 +136,28 @@ def test_a_job_that_loses_three_workers_is_poisoned(store: Store) -> None:
     assert (job.state, job.error_code, job.calls) == (JobState.FAILED, "poisoned", MAX_LOSSES)
 
 
-def test_a_suspect_that_renews_is_cleared(store: Store) -> None:
+def test_no_job_is_poisoned_for_having_run_beside_one_that_kills_its_workers(
+    store: Store,
+) -> None:
+    killer, bystander = (store.submit(on_interrupt="retry") for _ in range(2))
+    for death in range(1, 4):
+        claimed = store.claim(worker=f"wrk_{death}")
+        if death < 3:
+            assert {job.id for job in claimed} == {killer, bystander}
+        else:
+            assert [job.id for job in claimed] == [killer]
+            fresh = store.submit()
+            assert [job.id for job in store.claim(worker="wrk_other")] == [fresh]
+        store.kill(f"wrk_{death}")
+        store.sweep()
+    assert store.get(killer).error_code == "poisoned"
+    (alone,) = store.claim(worker="wrk_4")
+    assert alone.id == bystander
+    store.finish(outcome_of(alone))
+    assert store.state(bystander) is JobState.COMPLETED
+
+
+def test_a_suspect_worker_that_renews_is_cleared(store: Store) -> None:
     job_id = store.submit()
     with store.database.write() as tx:
         leases.register(tx, store.worker, host="h", pid=1, seconds=60.0)

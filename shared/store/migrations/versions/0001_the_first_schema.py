@@ -100,6 +100,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("state = 'in_progress'"),
         )
         batch_op.create_index(
+            "ix_chat_job_suspect",
+            ["state"],
+            unique=False,
+            sqlite_where=sa.text("losses >= 2"),
+            postgresql_where=sa.text("losses >= 2"),
+        )
+        batch_op.create_index(
             "ix_chat_job_running_worker",
             ["worker_id"],
             unique=False,
@@ -304,6 +311,11 @@ def downgrade() -> None:
 
     op.drop_table("discovery")
     with op.batch_alter_table("chat_job", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_chat_job_suspect",
+            sqlite_where=sa.text("losses >= 2"),
+            postgresql_where=sa.text("losses >= 2"),
+        )
         batch_op.drop_index(
             "ix_chat_job_running_worker",
             sqlite_where=sa.text("state = 'in_progress'"),
