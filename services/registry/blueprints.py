@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar
 
 import marshmallow as ma
 import msgspec
@@ -17,7 +17,13 @@ from services.registry.schemas import UNKNOWN
 from shared.errors import InvalidValue, UnknownField
 
 View = TypeVar("View", bound=Callable[..., Any])
-Decorator = Callable[[View], View]
+
+
+class Decorator(Protocol):
+    """Gives back the view that it was given."""
+
+    def __call__(self, view: View) -> View: ...  # noqa: D102
+
 
 _OBJECTS: Final = msgspec.json.Decoder(dict[str, Any])
 

@@ -1,8 +1,8 @@
 """Transactions for many greenlets: writes share a commit, reads run beside them.
 
-One writer takes whatever waits, runs each piece of work in a SAVEPOINT of one transaction,
-commits once and wakes the callers; an idle writer commits at once. So the cost of making a write
-durable is shared by all that arrived while the last commit ran.
+One writer takes whatever waits, runs it in one transaction, commits once and wakes the callers; an
+idle writer commits at once. So the cost of making a write durable is shared by all that arrived
+while the last commit ran. Work that raises fails alone.
 
 SQLite blocks its thread, so its work runs in native threads, each with a connection of its own
 (a pool's locks would have to work across threads that gevent has patched). psycopg waits through
@@ -97,8 +97,8 @@ class Transactions:
     def write(self, work: Work[T]) -> T:
         """What `work` returns, once it is durable. If it raises, nothing of it remains.
 
-        Others' work may share the transaction. `work` runs in another thread and must touch
-        nothing but its connection and its own values.
+        Others' work may share the transaction. `work` runs in another thread, and a second time
+        when others' failed: it must touch nothing but its connection and its own values.
         """
         answer = AsyncResult()
         self._waiting.append((work, answer))
@@ -150,11 +150,38 @@ def _read(database: Database, work: Work[T]) -> T:
 
 
 def _commit(database: Database, works: Sequence[Work[Any]]) -> list[Outcome]:
+    """Run all in one transaction; when one raises, once more with a SAVEPOINT around each.
+
+    Savepoints would be two of the three statements that a submission costs, and each statement
+    gives up the interpreter's lock and has to win it back from a busy loop.
+    """
+    try:
+        with database.write() as tx:
+            tx.info[_MEMO] = {}
+            return [(_plainly(tx, work), None) for work in works]
+    except _WorkFailed as failed:
+        if len(works) == 1:
+            return [(None, failed.fault)]
     with database.write() as tx:
         tx.info[_MEMO] = {}
-        if len(works) == 1:
-            return [(works[0](tx), None)]
         return [_in_savepoint(tx, work) for work in works]
+
+
+class _WorkFailed(Exception):
+    """One piece of work raised, and the connection is still there."""
+
+    def __init__(self, fault: Exception) -> None:
+        super().__init__()
+        self.fault = fault
+
+
+def _plainly(tx: sa.Connection, work: Work[Any]) -> Any:
+    try:
+        return work(tx)
+    except Exception as fault:
+        if tx.invalidated:
+            raise
+        raise _WorkFailed(fault) from fault
 
 
 def _in_savepoint(tx: sa.Connection, work: Work[Any]) -> Outcome:

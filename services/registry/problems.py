@@ -16,7 +16,7 @@ import msgspec
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from shared import ids
+from services.registry import request_ids
 from shared.errors import (
     BodyTooLarge,
     CodedError,
@@ -84,7 +84,7 @@ def raw(*, malformed: bool) -> bytes:
 
     `malformed` says that the client sent no HTTP request, else the defect is ours.
     """
-    chosen = ids.new("req_")
+    chosen = request_ids.new()
     error: CodedError = InternalError(
         f"Something went wrong in Dragoman. Its log has request {chosen}."
     )
