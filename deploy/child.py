@@ -26,7 +26,7 @@ class Program:
     """What to run. Times are in seconds.
 
     `probe` says whether it is ready; without one it says so itself, by a line to the descriptor
-    in DRAGOMAN_READY_FD. `once` is for programs that do their work and end.
+    in DRAGOMAN_READY_FD. One that starts `beside` the one before it does not wait for that.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Program:
     start_seconds: float = 60
     stop_seconds: float = 10
     probe: Callable[[], Awaitable[bool]] | None = None
+    beside: bool = False
 
 
 class NotReady(Refusal):

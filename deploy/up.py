@@ -149,9 +149,20 @@ class System:
             environ["REDIS_URL"] = valkey.url(place)
             probe = partial(valkey.answers, place)
             stop = VALKEY.stop_within(settings)
-            programs.append(Program(VALKEY.name, command, environ, START_SECONDS, stop, probe))
+            programs.append(
+                Program(
+                    VALKEY.name, command, environ, START_SECONDS, stop, probe, beside=VALKEY.beside
+                )
+            )
         programs += [
-            Program(p.name, p.command(), environ, START_SECONDS, p.stop_within(settings))
+            Program(
+                p.name,
+                p.command(),
+                environ,
+                START_SECONDS,
+                p.stop_within(settings),
+                beside=p.beside,
+            )
             for p in self._processes
             if p.module
         ]

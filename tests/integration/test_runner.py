@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,33 @@ def test_each_starts_when_the_one_before_is_ready_and_they_stop_in_reverse(
     perform(tmp_path, [dummy(name, events.file) for name in "abc"], play)
     started = [f"{name} {event}" for name in "abc" for event in ("started", "ready")]
     assert events.words() == [*started, "c stopped", "b stopped", "a stopped"]
+
+
+def test_those_beside_each_other_start_together_and_the_next_waits_for_all(
+    tmp_path: Path, events: Events
+) -> None:
+    async def play(stage: Stage) -> None:
+        await stage.runner.start()
+
+    programs = [dummy(name, events.file) for name in "abcd"]
+    programs[2] = replace(programs[2], beside=True)
+    perform(tmp_path, programs, play)
+    words = events.words()
+    assert words.index("c started") < words.index("d started")
+    assert max(words.index("b ready"), words.index("c ready")) < words.index("d started")
+    assert words.index("a ready") < min(words.index("b started"), words.index("c started"))
+    assert words[-4:] == ["d stopped", "c stopped", "b stopped", "a stopped"]
+
+
+def test_of_several_starts_that_fail_together_one_reason_is_told(
+    tmp_path: Path, events: Events
+) -> None:
+    async def play(stage: Stage) -> None:
+        with pytest.raises(NotReady, match="ended with exit status 3 before it was ready"):
+            await stage.runner.start()
+
+    programs = [dummy("a", events.file, "dies"), dummy("b", events.file, "dies")]
+    perform(tmp_path, [programs[0], replace(programs[1], beside=True)], play)
 
 
 def test_every_printed_line_comes_with_the_name_of_its_process(
