@@ -16,7 +16,7 @@ from shared.errors import DeadlineExceeded, Interrupted, Poisoned
 from shared.store import leases
 from shared.store.jobs.rows import Retention, Swept
 from shared.store.jobs.submit import kept_for
-from shared.store.schema import chat_job, job_attempt, worker
+from shared.store.schema import chat_job, job_attempt, provider_gate, worker
 
 PURGE_BATCH: Final = 500
 
@@ -85,12 +85,19 @@ def _requeue(tx: sa.Connection, condition: sa.ColumnElement[bool]) -> Sequence[s
 
 
 def _expire_queued(tx: sa.Connection, *, now: float, retention: Retention) -> Sequence[str]:
+    gate = (
+        sa.select(provider_gate.c.cause)
+        .where(provider_gate.c.provider_id == chat_job.c.provider_id)
+        .scalar_subquery()
+    )
     statement = (
         sa.update(chat_job)
         .where(sa.text("chat_job.state = 'queued'"), chat_job.c.deadline <= now)
         .values(
             state=JobState.FAILED,
             error_code=DeadlineExceeded.code,
+            # A job that only ever waited was held by what closed the gate for another one.
+            last_cause=sa.func.coalesce(chat_job.c.last_cause, gate),
             may_have_been_billed=chat_job.c.interrupts > 0,
             completed_at=now,
             expires_at=now + kept_for(retention),

@@ -147,3 +147,12 @@ def test_five_broken_calls_in_a_row_close_the_gate_and_an_answer_between_resets(
     store.finish(outcome_of(job, JobState.FAILED, error_code="upstream_server_error", gate=gate))
     store.submit()
     assert store.claim() == []
+
+
+def test_a_job_that_only_ever_waited_at_the_gate_names_what_closed_it(store: Store) -> None:
+    first, second = store.submit(), store.submit(deadline=store.now + 0.5)
+    close(store)
+    store.now += 0.6
+    assert list(store.sweep().ended) == [second]
+    assert store.get(second).last_cause == "upstream_unreachable"
+    assert store.state(first) is JobState.QUEUED
