@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from services.registry import answers, relay
 from services.registry.blueprints import Blueprint
 from services.registry.parts import Parts
+from services.registry.shapes import ref
 from shared.errors import StoreUnavailable
 from shared.store.database import database_now
 from shared.store.schema import leader, worker
@@ -29,14 +30,16 @@ def blueprint(parts: Parts) -> Blueprint:
     routes = Blueprint("health", __name__, url_prefix="/health", description="Probes.")
 
     @routes.get("/live")
-    @routes.response(200)
+    @routes.doc(security=[])
+    @routes.response(200, ref("Liveness"))
     def live() -> Response:
         """Answers while the process serves requests."""
         return answers.json_answer({"status": "ok"})
 
     @routes.get("/ready")
-    @routes.response(200)
-    @routes.alt_response(503)
+    @routes.doc(security=[])
+    @routes.response(200, ref("Health"))
+    @routes.alt_response(503, schema=ref("Health"), description="the database is away")
     def ready() -> Response:
         """Whether chats are accepted, with each dependency."""
         found = _database(parts)

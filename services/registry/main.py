@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
+from collections.abc import Mapping
 from typing import Final
 
 from gevent import monkey
@@ -20,10 +20,10 @@ from shared.upstream.policy import OutboundPolicy
 EX_CONFIG: Final = 78
 
 
-def main() -> int:
+def main(environ: Mapping[str, str]) -> int:
     """Serve until SIGTERM; the exit status is 78 for an unusable configuration."""
     try:
-        settings = config.load(os.environ)
+        settings = config.load(environ)
         require_redis_url(settings)
         # Only a look: every worker opens connections of its own after the fork.
         database, sealer = open_store(settings)
@@ -34,7 +34,7 @@ def main() -> int:
         return EX_CONFIG
     configure_logging("registry", settings.log_level)
     _share_log_between_threads()
-    Server(settings, sealer, OutboundPolicy.from_settings(settings), os.environ).run()
+    Server(settings, sealer, OutboundPolicy.from_settings(settings), environ).run()
     return 0
 
 

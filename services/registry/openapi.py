@@ -1,23 +1,78 @@
-"""The OpenAPI document, from the same schemas that validate."""
+"""The OpenAPI document, from the same schemas that validate, and the page that shows it."""
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import Any, Final
 
 import flask
 import flask_smorest
+import msgspec
+from flask import Response
+
+from services.registry import problems, reference, shapes
+from services.registry.chat import request as chat
+
+ABOUT: Final = (
+    "A registry of OpenAI-compatible inference endpoints, with durable chat completions. "
+    "The chat completion is the job: its id is the id to ask for."
+)
 
 
-class Api(flask_smorest.Api):
+class Api(flask_smorest.Api):  # type: ignore[misc] # flask-smorest has no types
     """flask-smorest's collector of routes; errors are `problems`' business."""
 
+    DEFAULT_ERROR_RESPONSE_NAME = "PROBLEM"
+
     def __init__(self, app: flask.Flask) -> None:
-        options: dict[str, Any] = {"title": "Dragoman", "version": "v1"}
-        super().__init__(app, spec_kwargs={**options, "openapi_version": "3.1.0"})
+        options: dict[str, Any] = {
+            "title": "Dragoman",
+            "version": "v1",
+            "openapi_version": "3.1.0",
+            "info": {"description": ABOUT},
+            "security": [{"bearer": []}],
+        }
+        super().__init__(app, spec_kwargs=options)
+        self.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
+        for name, shape in (shapes.components() | chat.json_schema()).items():
+            self.spec.components.schema(name, shape)
 
     def _register_error_handlers(self) -> None:
         """None: `problems.register` does."""
 
+    def _register_responses(self) -> None:
+        """One error answer: of every route, and of arguments that do not fit."""
+        problem = {
+            "description": "An error; `error.code` says which.",
+            "content": {problems.CONTENT_TYPE: {"schema": shapes.ref("Problem")}},
+        }
+        for name in (self.DEFAULT_ERROR_RESPONSE_NAME, "BAD_REQUEST"):
+            self.spec.components.response(name, problem, lazy=True)
+
+    def _register_etag_headers(self) -> None:
+        """None: our own validators are documented where they are answered."""
+
+    def _register_pagination_header(self) -> None:
+        """None: our lists page by cursor (`paging`)."""
+
 
 def register(app: flask.Flask, api: Api) -> None:
-    """Add `/openapi.json` and `/docs`."""
+    """Add `/openapi.json` and `/docs`; neither needs a key."""
+
+    @functools.cache
+    def document() -> dict[str, Any]:
+        described: dict[str, Any] = api.spec.to_dict()
+        return described
+
+    @functools.cache
+    def page() -> reference.Page:
+        return reference.render(document())
+
+    @app.get("/openapi.json")
+    def openapi_json() -> Response:
+        return Response(msgspec.json.encode(document()), content_type="application/json")
+
+    @app.get("/docs")
+    def docs() -> Response:
+        headers = {"Content-Security-Policy": page().policy}
+        return Response(page().html, headers=headers, content_type="text/html; charset=utf-8")

@@ -45,14 +45,15 @@ class Text(fields.String):
     default_error_messages = {"invalid": "Expected a string."}  # noqa: RUF012
 
     def __init__(self, *, pattern: str | None = None, expected: str = "", **options: Any) -> None:
+        if pattern is not None:
+            options["metadata"] = {**options.get("metadata", {}), "pattern": f"^{pattern}$"}
         super().__init__(**options)
         if pattern is not None:
-            self.metadata["pattern"] = f"^{pattern}$"
             self.validators.append(_fits(re.compile(pattern), expected))
 
     def _deserialize(self, *args: Any, **kwargs: Any) -> Any:
         text = super()._deserialize(*args, **kwargs)
-        if text is not None and "\x00" in text:
+        if "\x00" in text:
             raise ma.ValidationError("Expected a string without NUL.")
         return text
 

@@ -69,6 +69,9 @@ class HouseLogger(Logger):  # type: ignore[misc] # gunicorn has no types
 class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
     """Serves requests on one event loop; stops by letting the requests under way end."""
 
+    sockets: list[Any]
+    wsgi: Application
+
     def patch(self) -> None:
         """Give the listeners to this process's loop.
 

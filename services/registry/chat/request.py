@@ -7,7 +7,7 @@ What goes upstream are the client's own bytes, field by field.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
@@ -56,6 +56,16 @@ class ChatRequest(Struct):
     service_tier: Tier | None = None
     background_options: BackgroundOptions | None = None
     stream: bool | None = None
+
+
+def json_schema() -> dict[str, dict[str, Any]]:
+    """Name → JSON Schema of the body and of what it is made of."""
+    _, components = msgspec.json.schema_components(
+        [ChatRequest], ref_template="#/components/schemas/{name}"
+    )
+    for schema in components.values():
+        schema["description"] = " ".join(schema["description"].split())
+    return components
 
 
 class ChatReader:

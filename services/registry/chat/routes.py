@@ -12,9 +12,10 @@ from services.registry.authentication import current_caller
 from services.registry.blueprints import Blueprint, guarded
 from services.registry.chat.documents import SETTLED, circumstances, completion
 from services.registry.chat.documents import failure as failure_of
-from services.registry.chat.request import Chat, ChatReader
+from services.registry.chat.request import Chat, ChatReader, ChatRequest
 from services.registry.chat.submission import Accepted, Submission
 from services.registry.parts import Parts
+from services.registry.shapes import ref
 from services.registry.waiting import LOOK_SECONDS, WORKERS_MARGIN
 from shared import ids
 from shared.domain import JobState
@@ -31,9 +32,16 @@ def blueprint(parts: Parts) -> Blueprint:
     """The routes of chats over these parts."""
     routes = guarded(parts.authenticator, "chat", ROUTE, "Chat completions, which are the jobs.")
     reader = ChatReader()
+    content = {"application/json": {"schema": ref(ChatRequest.__name__)}}
+    body = {"required": True, "content": content}
     submission = Submission(parts.transactions, parts.sealer, parts.bell, parts.now)
 
     @routes.post("")
+    @routes.doc(requestBody=body)
+    @routes.response(200, ref("ChatCompletion"), description="The completion.")
+    @routes.alt_response(
+        202, schema=ref("ChatCompletion"), description="The job: poll it at `Location`."
+    )
     def create() -> Response:
         """Submit a chat, and wait for its end unless `background` is true."""
         chat = reader.read(json_bodies.read(request))
@@ -50,6 +58,8 @@ def blueprint(parts: Parts) -> Blueprint:
         return _ended(read(job_id, owner=None)[0])
 
     @routes.get("/<job_id>")
+    @routes.response(200, ref("ChatCompletion"))
+    @routes.alt_response(304, description="If-None-Match names the current version")
     def retrieve(job_id: str) -> Response:
         """The job in every state, with its result once it has one."""
         caller = current_caller()

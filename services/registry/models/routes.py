@@ -12,6 +12,7 @@ from services.registry.blueprints import Blueprint, guarded
 from services.registry.models.service import Models
 from services.registry.parts import Parts
 from services.registry.schemas import Text
+from services.registry.shapes import ref
 
 ROUTE = "/v1/models"
 
@@ -30,7 +31,7 @@ def blueprint(parts: Parts) -> Blueprint:
 
     @routes.get("")
     @routes.arguments(ModelQuery, location="query")
-    @routes.response(200)
+    @routes.response(200, ref("ModelList"))
     def show_all(query: dict[str, Any]) -> Response:
         """List the models of all visible providers."""
         found = models.list(current_caller(), provider=query.get("provider"), tag=query.get("tag"))
@@ -46,7 +47,7 @@ def blueprint(parts: Parts) -> Blueprint:
 
     # Ids hold `/` and `:`. SDKs send `%2F`, which reaches us decoded: both forms are one.
     @routes.get("/<path:model>")
-    @routes.response(200)
+    @routes.response(200, ref("Model"))
     def show(model: str) -> Response:
         """One model, by the id that chats use."""
         return answers.json_answer(models.get(model, current_caller()))

@@ -13,6 +13,7 @@ from services.registry.parts import Parts
 from services.registry.providers.documents import document
 from services.registry.providers.schemas import NewProvider, ProviderQuery
 from services.registry.providers.service import Filter, Providers
+from services.registry.shapes import ref
 from shared.domain import DiscoveryStatus
 
 ROUTE = "/v1/providers"
@@ -25,7 +26,7 @@ def blueprint(parts: Parts) -> Blueprint:
 
     @routes.post("")
     @routes.arguments(NewProvider)
-    @routes.response(201)
+    @routes.response(201, ref("Provider"))
     def create(body: dict[str, Any]) -> Response:
         """Register an endpoint; it is usable at once."""
         require_admin()
@@ -35,7 +36,7 @@ def blueprint(parts: Parts) -> Blueprint:
 
     @routes.get("")
     @routes.arguments(ProviderQuery, location="query")
-    @routes.response(200)
+    @routes.response(200, ref("ProviderList"))
     def show_all(query: dict[str, Any]) -> Response:
         """List the providers that the caller may see."""
         wanted = query.get("status")
@@ -53,7 +54,8 @@ def blueprint(parts: Parts) -> Blueprint:
         return answers.json_answer(paging.envelope(data, has_more=has_more), 200, headers)
 
     @routes.get("/<reference>")
-    @routes.response(200)
+    @routes.response(200, ref("Provider"))
+    @routes.alt_response(304, description="If-None-Match names the current version")
     def show(reference: str) -> Response:
         """One provider, by id or slug."""
         provider, verdict = providers.get(reference, current_caller())
