@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from pathlib import Path
 
 from tests.campaigns.checker import Evidence, Finding, check, ends
@@ -61,7 +62,8 @@ def finish(setting: Stage, load: Load, injector: Injector, say: Say) -> list[Fin
         live_rows=jobs.live(),
     )
     say(f"ended within {time.monotonic() - began:.1f} s of the last fault: {dict(ends(evidence))}")
-    say(f"faults: {len(injector.faults)}; refused: {len(load.refused)}; job table: {jobs.states()}")
+    why = Counter(refusal.why for refusal in load.refused)
+    say(f"faults: {len(injector.faults)}; refused: {dict(why)}; job table: {dict(jobs.states())}")
     return [*check(evidence), noticed(jobs, slowest), submits(load)]
 
 

@@ -109,15 +109,15 @@ class Simulator:
             exchange.reply(self.dialect.public.get(request.path, self.dialect.no_such_path))
 
     def hold(self) -> None:
-        """Leave calls unanswered from now on, until `release`."""
+        """Begin no answer from now on, until `release`."""
         self._holding = True
 
     def release(self) -> None:
-        """Answer the calls that were held, and later ones as usual; runs on the loop."""
+        """Let the held calls take their latency from now on; runs on the loop."""
         self._holding = False
         held, self._held = self._held, []
-        for end in held:
-            end()
+        for think in held:
+            think()
 
     def _list(self, request: Request) -> Reply | None:
         if request.method != "GET":
@@ -149,14 +149,18 @@ class Simulator:
             if not exchange.closed:
                 self._end(exchange, chat, options, calls)
 
+        def think() -> None:
+            if latency > 0:
+                asyncio.get_running_loop().call_later(latency, end)
+            else:
+                end()
+
         if self.modes["chat"] is Mode.SILENT:
             return
         if self._holding:
-            self._held.append(end)
-        elif latency > 0:
-            asyncio.get_running_loop().call_later(latency, end)
+            self._held.append(think)
         else:
-            end()
+            think()
 
     def _end(
         self, exchange: Exchange, chat: ChatRequest, options: CallOptions, calls: Calls
