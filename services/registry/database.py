@@ -146,6 +146,7 @@ def _attempt(call: Callable[[], Any]) -> Outcome:
 
 def _read(database: Database, work: Work[T]) -> T:
     with database.read() as tx:
+        tx.info[_MEMO] = {}  # `info` outlives the transaction: it is the pooled connection's
         return work(tx)
 
 

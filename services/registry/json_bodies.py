@@ -66,14 +66,17 @@ def _is_shallow(body: bytes) -> bool:
     return not brackets
 
 
-def _invalid(told: str) -> InvalidValue | UnknownField:
+def _invalid(told: str) -> InvalidJson | InvalidValue | UnknownField:
     """Msgspec's finding as an error of the tree; it has no other form than this sentence."""
     what, _, place = told.partition(" - at ")
-    path = place.strip("`").removeprefix("$").removeprefix(".").replace("[...]", "")
+    place = place.removeprefix("`key` in ").strip("`")  # of a mapping whose key does not fit
+    path = place.removeprefix("$").removeprefix(".").replace("[...]", "")
     if what.startswith(("Object contains unknown field", "Object missing required field")):
         field = what.partition("`")[2].rstrip("`")
         path = f"{path}.{field}" if path else field
         if what.startswith("Object contains"):
             return UnknownField(f"Expected only documented fields, got {path}.", param=path)
         return InvalidValue(f"Expected a value for {path}, got none.", param=path)
-    return InvalidValue(f"{path or 'The body'}: {what[0].lower()}{what[1:]}.", param=path or None)
+    if not path:
+        return InvalidJson(f"Expected a JSON object, got something else: {told}.")
+    return InvalidValue(f"{path}: {what[0].lower()}{what[1:]}.", param=path)

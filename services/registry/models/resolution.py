@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 import sqlalchemy as sa
 
 from services.registry.database import batch_memo
+from services.registry.providers import slugs
 from shared.errors import ModelAmbiguous, ModelNotFound, ProviderDisabled
 from shared.store import catalogue, providers
 from shared.store.access import Caller
@@ -52,6 +53,8 @@ def allows(provider: Provider, upstream_model: str) -> bool:
 
 
 def _by_slug(tx: sa.Connection, slug: str) -> Provider | None:
+    if not slugs.is_slug(slug):
+        return None
     memo = batch_memo(tx)
     if slug not in memo:
         memo[slug] = providers.by_slug(tx, slug)
@@ -76,7 +79,9 @@ def _named(provider: Provider, upstream_model: str) -> Resolved:
 
 
 def _bare(tx: sa.Connection, model: str, caller: Caller) -> Resolved:
-    listing = providers.living(tx, catalogue.providers_listing(tx, model))
+    # A path may hold NUL, which PostgreSQL refuses to compare.
+    listed_by = catalogue.providers_listing(tx, model) if "\x00" not in model else ()
+    listing = providers.living(tx, listed_by)
     found = [
         provider
         for provider in listing

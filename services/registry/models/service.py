@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from services.registry.database import Transactions
 from services.registry.models.documents import listing
 from services.registry.models.resolution import resolve
-from shared.errors import ModelNotFound
+from shared.errors import ModelNotFound, ProviderDisabled
 from shared.store import catalogue, providers
 from shared.store.access import Caller
 from shared.store.providers import Provider
@@ -49,11 +49,18 @@ class Models:
     def get(self, model: str, caller: Caller) -> dict[str, Any]:
         """The listed model that `model` means.
 
-        Raises ModelNotFound, ModelAmbiguous or ProviderDisabled.
+        Raises ModelNotFound or ModelAmbiguous.
         """
 
         def find(tx: sa.Connection) -> dict[str, Any]:
-            resolved = resolve(tx, model, caller)
+            try:
+                resolved = resolve(tx, model, caller)
+            except ProviderDisabled:
+                raise ModelNotFound(
+                    f"No model {model!r} is listed: its provider is disabled. "
+                    "GET /v1/models shows what is.",
+                    param="model",
+                ) from None
             found = resolved.provider
             listed = listing(
                 [found], catalogue.models(tx, [found.id]), catalogue.verdicts(tx, [found.id])

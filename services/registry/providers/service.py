@@ -166,8 +166,11 @@ class _Taken:
 
 
 def _visible(tx: sa.Connection, reference: str, caller: Caller) -> Provider:
-    by_id = ids.bare(ids.PROVIDER, reference) is not None
-    provider = providers.by_id(tx, reference) if by_id else providers.by_slug(tx, reference)
+    provider = None
+    if ids.bare(ids.PROVIDER, reference) is not None:
+        provider = providers.by_id(tx, reference)
+    elif slugs.is_slug(reference):
+        provider = providers.by_slug(tx, reference)
     if provider is None or not provider.visible_to(caller.owner, admin=caller.is_admin):
         raise _unknown(reference)
     return provider

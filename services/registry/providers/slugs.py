@@ -10,8 +10,14 @@ from typing import Final
 
 RESERVED: Final = frozenset({"test", "checks"})  # paths below /v1/providers
 PATTERN: Final = "[a-z0-9][a-z0-9-]{0,62}"
+_WHOLE: Final = re.compile(PATTERN)
 _LENGTH: Final = 63
 _OTHERS: Final = re.compile(r"[^a-z0-9]+")
+
+
+def is_slug(text: str) -> bool:
+    """Whether `text` could be a slug. Ask before a database does: PostgreSQL refuses NUL."""
+    return _WHOLE.fullmatch(text) is not None
 
 
 def derive(name: str, taken: Container[str]) -> str:
