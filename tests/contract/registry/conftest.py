@@ -15,9 +15,10 @@ import pytest
 import sqlalchemy as sa
 from werkzeug.test import Client, TestResponse
 
-from services.registry.app import serve
+from services.registry.app import create_app
 from services.registry.bootstrap import assemble
 from services.registry.parts import Parts
+from services.registry.request_ids import RequestIds
 from shared import config
 from shared.domain import DiscoveryStatus, EventType, GateReason, JobState
 from shared.store import access, events, jobs
@@ -41,7 +42,8 @@ class Registry:
     def __init__(self, parts: Parts, database: Database) -> None:
         self.parts = parts
         self.database = database
-        self.client = Client(serve(parts))
+        self.app = create_app(parts)
+        self.client = Client(RequestIds(self.app))
         self.keys = {"admin": self.add_key("admin", Role.ADMIN)}
         self.keys |= {name: self.add_key(name, Role.MEMBER) for name in ("ann", "ben")}
         self._names = itertools.count(1)
