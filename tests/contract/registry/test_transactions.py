@@ -1,0 +1,138 @@
+"""Transactions that share a commit: what fails, fails alone; what returns is durable."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+import pytest
+import sqlalchemy as sa
+
+from services.registry.database import LARGEST_BATCH, Transactions, open_database
+from shared import config
+from shared.errors import NotFound, StoreUnavailable
+from shared.store.database import Database
+
+Work = Callable[[sa.Connection], int]
+
+
+class Table:
+    """A table of numbers, written through Transactions and read past them."""
+
+    def __init__(self, database: Database, shared: Transactions, own: Database) -> None:
+        self.database = database
+        self.transactions = shared
+        self.commits = 0
+        with database.write() as tx:
+            tx.exec_driver_sql("CREATE TABLE number (n INTEGER PRIMARY KEY)")
+        sa.event.listen(own.engine, "commit", self._count)
+
+    def _count(self, _: sa.Connection) -> None:
+        self.commits += 1
+
+    def all(self) -> list[int]:
+        with self.database.read() as tx:
+            return list(tx.execute(sa.text("SELECT n FROM number ORDER BY n")).scalars())
+
+    def write_all(self, works: list[Work]) -> list[Any]:
+        """What each returned or raised, all asked for at once."""
+
+        def write(work: Work) -> Any:
+            try:
+                return self.transactions.write(work)
+            except Exception as fault:
+                return fault
+
+        calls = [gevent.spawn(write, work) for work in works]
+        gevent.joinall(calls, timeout=20, raise_error=True)
+        return [call.value for call in calls]
+
+
+def insert(n: int, then: Exception | None = None) -> Work:
+    def work(tx: sa.Connection) -> int:
+        tx.execute(sa.text("INSERT INTO number VALUES (:n)"), {"n": n})
+        if then is not None:
+            raise then
+        return n
+
+    return work
+
+
+@pytest.fixture
+def table(database: Database, database_url: str) -> Iterator[Table]:
+    own = open_database(config.load({"DATABASE_URL": database_url}))
+    shared = Transactions(own)
+    yield Table(database, shared, own)
+    shared.close()
+
+
+def test_writes_that_wait_together_share_their_commits(table: Table) -> None:
+    assert table.write_all([insert(n) for n in range(100)]) == list(range(100))
+    assert table.all() == list(range(100))
+    assert table.commits <= 2
+
+
+def test_an_idle_writer_commits_at_once(table: Table) -> None:
+    assert table.transactions.write(insert(1)) == 1
+    assert table.all() == [1]
+    assert table.commits == 1
+
+
+def test_a_batch_has_a_bound(table: Table) -> None:
+    assert len(table.write_all([insert(n) for n in range(2 * LARGEST_BATCH + 50)])) == 450
+    assert table.commits >= 3
+
+
+def test_work_that_raises_fails_alone_and_leaves_nothing(table: Table) -> None:
+    refusal = NotFound("Expected something, got nothing.")
+    works = [insert(0), insert(1, then=refusal), insert(2), insert(2), insert(3)]
+    outcomes = table.write_all(works)
+    assert outcomes[:3] == [0, refusal, 2]
+    assert isinstance(outcomes[3], sa.exc.IntegrityError)
+    assert outcomes[4] == 3
+    assert table.all() == [0, 2, 3]
+
+
+def test_work_that_raises_in_a_batch_of_its_own_leaves_nothing(table: Table) -> None:
+    with pytest.raises(NotFound):
+        table.transactions.write(insert(1, then=NotFound("no")))
+    assert table.all() == []
+    assert table.transactions.write(insert(1)) == 1
+
+
+def test_reads_run_while_a_write_waits_for_its_turn(table: Table) -> None:
+    numbers = itertools.count()
+    with table.database.write() as tx:
+        insert(99)(tx)  # holds SQLite's one write lock
+        waiting = gevent.spawn(table.transactions.write, insert(next(numbers)))
+        if not table.database.is_sqlite:
+            waiting.join(0.01)
+        count = sa.text("SELECT count(*) FROM number")
+        assert table.transactions.read(lambda tx: tx.execute(count).scalar_one()) == (
+            0 if table.database.is_sqlite else 1
+        )
+    waiting.join(10)
+    assert table.all() == [0, 99]
+
+
+def test_a_database_that_cannot_be_opened_is_unavailable_for_reads_and_writes() -> None:
+    nowhere = open_database(config.load({"DATABASE_URL": "sqlite:////nowhere/at/all.db"}))
+    transactions = Transactions(nowhere)
+    select = sa.text("SELECT 1")
+    for call in (transactions.read, transactions.write):
+        with pytest.raises(StoreUnavailable) as raised:
+            call(lambda tx: tx.execute(select))
+        assert raised.value.retry_after == 1
+    transactions.close()
+
+
+def test_closing_commits_what_waits(database: Database, database_url: str) -> None:
+    own = open_database(config.load({"DATABASE_URL": database_url}))
+    table = Table(database, Transactions(own), own)
+    calls = [gevent.spawn(table.transactions.write, insert(n)) for n in range(10)]
+    gevent.sleep(0)
+    table.transactions.close()
+    gevent.joinall(calls, timeout=5)
+    assert table.all() == list(range(10))
