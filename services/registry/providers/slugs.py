@@ -25,7 +25,7 @@ def derive(name: str, taken: Container[str]) -> str:
 
     A name without any Latin letter or digit gives `provider`; what is taken gets a number.
     """
-    plain = unicodedata.normalize("NFKD", name.casefold())
+    plain = unicodedata.normalize("NFKD", name).casefold()  # what № becomes is upper-case
     letters = "".join(ch for ch in plain if not unicodedata.combining(ch))
     stem = _OTHERS.sub("-", letters).strip("-")[:_LENGTH].rstrip("-") or "provider"
     if stem not in taken and stem not in RESERVED:
