@@ -21,6 +21,7 @@ from tests.eventually import eventually
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
+RESTART_SECONDS = 90.0  # the runner waits up to 30 s before it restarts what fell often
 _READY = re.compile(r"Dragoman is ready: (\S+) \(admin key: (.+)\)")
 _OURS = ("DRAGOMAN_", "DATABASE_URL", "REDIS_URL", "PYTEST_")
 
@@ -125,7 +126,11 @@ class System:
 
     def pid_of(self, name: str) -> int:
         """The pid of one process; waits for a restart that is under way."""
-        return eventually(lambda: self.pids().get(name), 30)
+
+        def running() -> int | None:
+            return self.pids().get(name)
+
+        return eventually(running, RESTART_SECONDS)
 
     def process(self, name: str) -> psutil.Process:
         return psutil.Process(self.pid_of(name))
@@ -141,7 +146,7 @@ class System:
                 return None
             return pid
 
-        return eventually(send, 30)
+        return eventually(send, RESTART_SECONDS)
 
     def restarted(self, name: str, old_pid: int, timeout: float = 30) -> int:
         """The pid of the successor of `old_pid`, once the runner has started it."""

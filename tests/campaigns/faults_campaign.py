@@ -64,7 +64,10 @@ def finish(setting: Stage, load: Load, injector: Injector, say: Say) -> list[Fin
     say(f"ended within {time.monotonic() - began:.1f} s of the last fault: {dict(ends(evidence))}")
     why = Counter(refusal.why for refusal in load.refused)
     say(f"faults: {len(injector.faults)}; refused: {dict(why)}; job table: {dict(jobs.states())}")
-    return [*check(evidence), noticed(jobs, slowest), submits(load)]
+    made = Finding("-", "faults that could not be made, or that something outlived")
+    if injector.error is not None:
+        made.broken.append(repr(injector.error))
+    return [*check(evidence), noticed(jobs, slowest), submits(load), made]
 
 
 def noticed(jobs: JobTable, slowest: float) -> Finding:
