@@ -45,6 +45,7 @@ class Call:
     ) -> None:
         self.job = job
         self.sent = False  # whether any byte of a request may have left
+        self.tells_when_cut = False  # whether an outcome is wanted when the task is cancelled
         self._client = client
         self._sealer = sealer
         self._clock = clock
@@ -163,6 +164,8 @@ class Call:
 
     def _failed(self, failure: JobFailure, *, tells_of_provider: bool = True) -> Outcome:
         gate = None
+        # An earlier call of this job may have been billed, whatever became of this one.
+        failure.may_have_been_billed |= self.job.interrupts > 0
         if tells_of_provider:
             gate = outcomes.gate_effect(self.job, failure, call_started_at=self._try_started_at)
         outcome = outcomes.after_failure(

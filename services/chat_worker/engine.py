@@ -15,7 +15,7 @@ from typing import Final
 from services.chat_worker.call import Call
 from shared.crypto import Sealer
 from shared.domain import OnInterrupt
-from shared.store.jobs import ClaimedJob, Outcome
+from shared.store.jobs import ClaimedJob, Fence, Outcome
 from shared.upstream import UpstreamClient
 from shared.upstream.policy import OutboundPolicy
 
@@ -42,8 +42,9 @@ class Engine:
         self._on_outcome = on_outcome
         self._loop = asyncio.new_event_loop()
         self._client: UpstreamClient | None = None
-        self._calls: dict[tuple[str, int], tuple[Call, asyncio.Task[None]]] = {}
-        self._admitted = 0  # calls begun or handed over to begin; never above `concurrency`
+        # Every claim from its hand-over to its release, so that none is ever thought unheld.
+        self._claims: dict[Fence, ClaimedJob] = {}
+        self._calls: dict[Fence, tuple[Call, asyncio.Task[None]]] = {}  # used by the loop only
         self._lock = threading.Lock()
         self._idle = threading.Event()
         self._idle.set()
@@ -52,12 +53,12 @@ class Engine:
     @property
     def free(self) -> int:
         """How many more calls may begin now."""
-        return self.concurrency - self._admitted
+        return self.concurrency - len(self._claims)
 
     @property
     def running(self) -> int:
         """How many calls are under way."""
-        return self._admitted
+        return len(self._claims)
 
     def start(self) -> None:
         """Start the loop's thread; returns when it turns."""
@@ -68,28 +69,26 @@ class Engine:
         """Begin these calls."""
         batch = list(claimed)
         with self._lock:
-            self._admitted += len(batch)
-            self._idle.clear()
+            self._claims.update((job.fence, job) for job in batch)
+            if batch:
+                self._idle.clear()
         self._loop.call_soon_threadsafe(self._begin, batch)
 
-    def held(self) -> list[tuple[str, str, int]]:
-        """The (job id, worker id, attempt) of every call under way."""
-        return [
-            (call.job.id, call.job.worker_id, call.job.attempt)
-            for call, _ in list(self._calls.values())
-        ]
+    def held(self) -> set[Fence]:
+        """Every claim that is under way; its outcome is told before it leaves this set."""
+        with self._lock:
+            return set(self._claims)
 
-    def abandon(self, job_ids: Iterable[str]) -> None:
+    def abandon(self, claims: Iterable[Fence]) -> None:
         """Close these calls' connections without an outcome: the jobs are others' now."""
-        self._loop.call_soon_threadsafe(self._abandon, set(job_ids))
+        self._loop.call_soon_threadsafe(self._abandon, set(claims))
 
-    def abandon_retryable(self) -> None:
-        """Close the calls that another worker may repeat, because this one's lease is over."""
-        self.abandon(
-            call.job.id
-            for call, _ in list(self._calls.values())
-            if call.job.on_interrupt == OnInterrupt.RETRY
-        )
+    def cut_off_retryable(self) -> None:
+        """Close the calls that another worker may repeat, because this one's lease is over.
+
+        Each has an outcome; the fence decides whether it still counts.
+        """
+        self._loop.call_soon_threadsafe(self._cut_off, OnInterrupt.RETRY)
 
     def wait_idle(self, seconds: float) -> bool:
         """Wait until no call is under way; False when `seconds` were not enough."""
@@ -121,7 +120,7 @@ class Engine:
         for job in batch:
             call = Call(job, client=self._client, sealer=self._sealer)
             task = self._loop.create_task(self._conduct(call), name=job.id)
-            self._calls[job.id, job.attempt] = (call, task)
+            self._calls[job.fence] = (call, task)
 
     async def _conduct(self, call: Call) -> None:
         try:
@@ -131,31 +130,35 @@ class Engine:
             logger.exception("a call ended in an unexpected error")
             outcome = call.cut_off()
         except asyncio.CancelledError:
-            # No outcome from here: `_close` tells it, after `_abandon` nobody asks.
+            if call.tells_when_cut:
+                self._on_outcome(call.cut_off())
             self._release(call)
             raise
         self._on_outcome(outcome)  # before the release, so that an idle engine has told all
         self._release(call)
 
     def _release(self, call: Call) -> None:
-        del self._calls[call.job.id, call.job.attempt]
+        del self._calls[call.job.fence]
         with self._lock:
-            self._admitted -= 1
-            if self._admitted == 0:
+            del self._claims[call.job.fence]
+            if not self._claims:
                 self._idle.set()
 
-    def _abandon(self, job_ids: set[str]) -> None:
+    def _abandon(self, claims: set[Fence]) -> None:
+        for fence in claims & self._calls.keys():
+            _, task = self._calls[fence]
+            task.cancel()
+
+    def _cut_off(self, on_interrupt: str | None) -> list[asyncio.Task[None]]:
+        cut = []
         for call, task in list(self._calls.values()):
-            if call.job.id in job_ids:
+            if on_interrupt in (None, call.job.on_interrupt):
+                call.tells_when_cut = True
                 task.cancel()
+                cut.append(task)
+        return cut
 
     async def _close(self) -> None:
-        cut = list(self._calls.values())
-        for _, task in cut:
-            task.cancel()
-        await asyncio.gather(*(task for _, task in cut), return_exceptions=True)
-        for call, task in cut:
-            if task.cancelled():
-                self._on_outcome(call.cut_off())
+        await asyncio.gather(*self._cut_off(None), return_exceptions=True)
         if self._client is not None:
             await self._client.aclose()

@@ -16,7 +16,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from shared import ids
-from shared.store import leases
+from shared.store import jobs, leases
 from shared.store.database import Database
 
 logger = logging.getLogger(__name__)
@@ -55,27 +55,39 @@ class Incarnation:
             if begun - self._renewed_at >= self._seconds / 3:
                 with self._database.write() as tx:
                     self.renew(tx)
-                self._renewed_at = begun
         if self._worker_id is not None and not self._fallen:
             return Kept.ALIVE
         reborn = self._worker_id is not None
         self._enter()
         return Kept.REBORN if reborn else Kept.ALIVE
 
-    def renew(self, tx: sa.Connection) -> None:
-        """Renew inside the caller's transaction, or notice that this life is over."""
+    def renew(self, tx: sa.Connection) -> bool:
+        """Renew inside the caller's transaction; False when this life is over.
+
+        It locks this worker's row, so that nobody declares it dead before the commit.
+        """
+        begun = time.monotonic()
         if not self._fallen and not leases.renew(tx, self.worker_id, seconds=self._seconds):
             self._fallen = True
             logger.warning("declared dead while away; going on as a new worker")
+        if not self._fallen:
+            self._renewed_at = begun
+        return not self._fallen
 
     def lease_is_over(self) -> bool:
         """Whether others may act on this worker's jobs by now."""
         return time.monotonic() - self._renewed_at > self._seconds
 
     def leave(self, *, duty: str) -> None:
-        """Take the worker off the list and give its duty up."""
+        """Take the worker off the list and give its duty up.
+
+        What its rows still hold was claimed without its knowledge (a commit whose answer was
+        lost) and goes back to the queue.
+        """
         if self._worker_id is not None:
             with self._database.write() as tx:
+                if released := jobs.release_held(tx, self._worker_id):
+                    logger.warning("released unknown claims", extra={"jobs": list(released)})
                 leases.resign(tx, duty, holder=self._worker_id)
                 leases.withdraw(tx, self._worker_id)
 

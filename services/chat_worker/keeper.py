@@ -28,6 +28,7 @@ SETTLE_SECONDS: Final = 0.010  # how long a claim waits for 5 % of the places to
 SWEEP_LEADER: Final = "sweep"
 FIRST_REST: Final = 0.2  # seconds after an error of the database, growing to the longest
 LONGEST_REST: Final = 2.0
+REST_AFTER_DEFECT: Final = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class Keeper:
         self._wake = threading.Condition()
         self._rung = True
         self._claiming = True
+        self._claim_lock = threading.Lock()  # held from the claim to the hand-over
         self._stopping = False
         self._purging = False
         self._suspicious = False
@@ -106,8 +108,10 @@ class Keeper:
             self._wake.notify()
 
     def stop_claiming(self) -> None:
-        """Claim nothing more; the rest goes on."""
+        """Claim nothing more; returns when no claim is under way. The rest goes on."""
         self._claiming = False
+        with self._claim_lock:
+            return
 
     def stop(self) -> None:
         """Write what is unwritten, take this worker off the list, end the thread."""
@@ -135,6 +139,8 @@ class Keeper:
                     return
             except Exception:
                 logger.exception("a turn of the keeper failed")
+                with self._wake:  # whatever waits to be done would make it turn at once
+                    self._wake.wait(REST_AFTER_DEFECT)
             self.turns += 1
             if not more:
                 self._rest()
@@ -157,12 +163,12 @@ class Keeper:
         """One round; True when the next should follow at once."""
         self._rung = False
         if self._incarnation.keep() is Incarnation.REBORN:
-            self._engine.abandon_retryable()
+            self._engine.cut_off_retryable()
         self._write()
         now = time.monotonic()
         if now - self._checked_at >= TURN_SECONDS or self._suspicious:
             self._checked_at, self._suspicious = now, False
-            self._drop_lost()
+            self._reconcile()
         if now - self._swept_at >= min(2.0, self._lease / 4):
             self._swept_at = now
             self._sweep()
@@ -173,18 +179,28 @@ class Keeper:
     def _write(self) -> None:
         for batch, held in self._unwritten.write(renew=self._incarnation.renew):
             self._reporter.ended(
-                [o.job_id for o in batch if o.job_id in held and o.state is not JobState.QUEUED]
+                [o.job_id for o in batch if o.fence in held and o.state is not JobState.QUEUED]
             )
-            if fenced := [o.job_id for o in batch if o.job_id not in held]:
+            if fenced := [o.job_id for o in batch if o.fence not in held]:
                 logger.warning("results came too late and were dropped", extra={"jobs": fenced})
             self._rung = True  # places are free, or rows went back to the queue
 
-    def _drop_lost(self) -> None:
-        held = self._engine.held()
-        if held:
-            with self._database.read() as tx:
-                lost = jobs.lost(tx, held)
-            self._engine.abandon(lost)
+    def _reconcile(self) -> None:
+        """Bring the rows and the calls under way in line.
+
+        A call whose row is not ours any more is closed. A row that is ours without a call comes
+        from a claim whose commit arrived and whose answer did not: it was never begun.
+        """
+        worker_id = self._incarnation.worker_id
+        with self._database.read() as tx:
+            rows = jobs.held_by(tx, worker_id)
+            # In this order: an outcome is told before its claim leaves the engine.
+            calls = self._engine.held()
+            lost = jobs.lost(tx, (fence for fence in calls if fence not in rows))
+        self._engine.abandon(lost)
+        for fence in rows - calls - self._unwritten.claims():
+            logger.warning("released an unknown claim", extra={"job": fence[0]})
+            self._unwritten.add(Outcome(*fence, state=JobState.QUEUED, extra_calls=-1))
 
     def _sweep(self) -> None:
         with self._database.write() as tx:
@@ -209,23 +225,32 @@ class Keeper:
             return jobs.purge(tx, now=self._clock()) > 0
 
     def _claim(self) -> bool:
-        if not self._claiming or self._stopping or (want := self._places()) <= 0:
+        if self._told_to_stop() or (want := self._places()) <= 0:
             return False
         with self._database.read() as tx:
             if not jobs.has_work(tx):
                 return False
-        with self._database.write() as tx:
-            claimed = jobs.claim(
-                tx,
-                worker_id=self._incarnation.worker_id,
-                want=want,
-                now=self._clock(),
-                retention=self._retention,
-            )
-        self._engine.begin(claimed)
+        with self._claim_lock:
+            if self._told_to_stop():
+                return False
+            with self._database.write() as tx:
+                # In the same transaction, so that nothing is claimed for a worker given up.
+                if not self._incarnation.renew(tx):
+                    return True
+                claimed = jobs.claim(
+                    tx,
+                    worker_id=self._incarnation.worker_id,
+                    want=want,
+                    now=self._clock(),
+                    retention=self._retention,
+                )
+            self._engine.begin(claimed)
         if len(claimed) == CLAIM_BATCH:
             self._reporter.more_work()
         return len(claimed) == want
+
+    def _told_to_stop(self) -> bool:
+        return self._stopping or not self._claiming
 
     def _places(self) -> int:
         """How many jobs to claim; small change is saved up for one statement."""
@@ -248,8 +273,8 @@ class Keeper:
         else:
             self._rest_seconds = min(self._rest_seconds * 1.5, LONGEST_REST)
         if self._incarnation.lease_is_over():
-            self._engine.abandon_retryable()
-        self._unwritten.give_up_old()
+            self._engine.cut_off_retryable()
+        self._unwritten.shed_old()
 
     def _note_back(self) -> None:
         if self._away_since is not None:

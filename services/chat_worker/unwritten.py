@@ -1,6 +1,7 @@
 """Outcomes that are not in the database yet, and the micro-batches that bring them there.
 
-They wait up to ten minutes for a database that is away. The fence decides what still counts.
+Their answers wait up to ten minutes for a database that is away, the fact of their end for ever.
+The fence decides what still counts.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from shared.domain import JobState
 from shared.errors import Unstorable
 from shared.store import jobs
 from shared.store.database import UNAVAILABLE, Database
-from shared.store.jobs import Outcome, Retention
+from shared.store.jobs import Fence, Outcome, Retention
 
 BATCH: Final = 512
 KEEP_SECONDS: Final = 600.0
@@ -45,15 +46,21 @@ class Unwritten:
         """Keep this outcome until it is written."""
         self._waiting.append((time.monotonic(), outcome))
 
-    def write(
-        self, *, renew: Callable[[sa.Connection], None]
-    ) -> Iterator[tuple[Sequence[Outcome], set[str]]]:
-        """Write what waits, the lease first in each batch; yields (batch, ids still held).
+    def claims(self) -> set[Fence]:
+        """The claims whose outcome waits here."""
+        return {outcome.fence for _, outcome in list(self._waiting)}
 
-        Raises what an unavailable database raises; the batch then stays.
+    def write(
+        self, *, renew: Callable[[sa.Connection], bool]
+    ) -> Iterator[tuple[Sequence[Outcome], set[Fence]]]:
+        """Write what waits, the lease first in each batch; yields (batch, claims still held).
+
+        Raises what an unavailable database raises, and whatever keeps even a bare failure from
+        being stored; what was not written then stays.
         """
         while self._waiting:
-            batch = [outcome for _, outcome in islice(self._waiting, BATCH)]
+            # One call in C: other threads append meanwhile.
+            batch = [outcome for _, outcome in list(islice(self._waiting, BATCH))]
             try:
                 with self._database.write() as tx:
                     renew(tx)
@@ -62,41 +69,60 @@ class Unwritten:
                 raise
             except Exception:
                 logger.exception("a batch of outcomes failed; writing them one by one")
-                held = self._one_by_one(batch)
+                yield from self._one_by_one(batch)
+                continue
             for _ in batch:
                 self._waiting.popleft()
             yield batch, held
 
-    def give_up_old(self) -> None:
-        """Drop what waited for ten minutes; its job was swept long ago."""
+    def shed_old(self) -> None:
+        """Give up the answers that waited for ten minutes, but not the fact of their end."""
         oldest = time.monotonic() - KEEP_SECONDS
-        while self._waiting and self._waiting[0][0] < oldest:
-            _, outcome = self._waiting.popleft()
-            logger.error("an answer was given up", extra={"job": outcome.job_id})
+        for place, (since, outcome) in enumerate(list(self._waiting)):
+            if since >= oldest:
+                break
+            if outcome.result_sealed is not None:
+                self._waiting[place] = (since, _unstorable(outcome))
+                logger.error("an answer was given up", extra={"job": outcome.job_id})
 
-    def _finish(self, tx: sa.Connection, batch: Sequence[Outcome]) -> set[str]:
+    def _finish(self, tx: sa.Connection, batch: Sequence[Outcome]) -> set[Fence]:
         return jobs.finish(tx, batch, now=self._clock(), retention=self._retention)
 
-    def _one_by_one(self, batch: Sequence[Outcome]) -> set[str]:
-        held: set[str] = set()
+    def _one_by_one(
+        self, batch: Sequence[Outcome]
+    ) -> Iterator[tuple[Sequence[Outcome], set[Fence]]]:
         for outcome in batch:
-            unstorable = replace(
-                outcome,
-                state=JobState.FAILED,
-                result_sealed=None,
-                error_sealed=None,
-                error_code=Unstorable.code,
-                may_have_been_billed=True,
-                evidence=None,
-                gate=None,
-            )
-            for version in (outcome, unstorable):
-                try:
-                    with self._database.write() as tx:
-                        held |= self._finish(tx, [version])
-                    break
-                except UNAVAILABLE:
-                    raise
-                except Exception:
-                    logger.exception("an outcome was not stored", extra={"job": outcome.job_id})
-        return held
+            try:
+                held = self._alone(outcome)
+            except UNAVAILABLE:
+                raise
+            except Exception:
+                self._waiting.rotate(-1)  # to the end: it must not hold up the others
+                raise
+            self._waiting.popleft()
+            yield [outcome], held
+
+    def _alone(self, outcome: Outcome) -> set[Fence]:
+        try:
+            with self._database.write() as tx:
+                return self._finish(tx, [outcome])
+        except UNAVAILABLE:
+            raise
+        except Exception:
+            logger.exception("an outcome was not stored", extra={"job": outcome.job_id})
+        with self._database.write() as tx:
+            return self._finish(tx, [_unstorable(outcome)])
+
+
+def _unstorable(outcome: Outcome) -> Outcome:
+    """The bare fact that a call ended."""
+    return replace(
+        outcome,
+        state=JobState.FAILED,
+        result_sealed=None,
+        error_sealed=None,
+        error_code=Unstorable.code,
+        may_have_been_billed=True,
+        evidence=None,
+        gate=None,
+    )

@@ -79,6 +79,9 @@ class Watchdog:
                 return True
         except UNAVAILABLE:
             return False
+        except Exception:
+            logger.exception("the watchdog's own look at the database failed")
+            return False
 
 
 def end_process(grace_seconds: float) -> None:

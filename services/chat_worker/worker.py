@@ -83,8 +83,8 @@ class ChatWorker:
 
     def drain(self, *, hops: int) -> None:
         """Answer the doorbell; a full worker passes the ring on, two hops at most."""
-        self._doorbell.answered()
         self._keeper.ring()
+        self._doorbell.answered()
         if self._engine.free <= 0 and hops < MAX_HOPS:
             self._outbox.ring(hops=hops + 1)
 

@@ -11,8 +11,6 @@ from typing import Final, Protocol
 
 import gevent
 from gevent.event import Event
-from kombu.exceptions import KombuError
-from redis.exceptions import RedisError
 
 REST_SECONDS: Final = 0.5
 
@@ -50,7 +48,7 @@ class Bell:
             self._asked.clear()
             try:
                 self._doorbell.ring()
-            except (RedisError, KombuError, OSError) as fault:
+            except Exception as fault:  # kombu lets errors of its transports through
                 if not failing:
                     logger.warning("nobody can be rung", extra={"reason": repr(fault)})
                 failing = True

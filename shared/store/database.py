@@ -23,9 +23,15 @@ LOCK_TIMEOUT_MS: Final = 5_000
 IDLE_IN_TRANSACTION_MS: Final = 10_000
 MINIMUM_SQLITE: Final = (3, 35, 0)  # RETURNING
 
-# What a database that is away, restarting, locked or full raises. A statement that is wrong
-# raises something else, and is a defect.
-UNAVAILABLE: Final = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
+# What a database that is away, restarting, locked, full or read-only for now raises (InternalError
+# is SQLSTATE class 25: a primary that fails over, a session that was idle for too long). A
+# statement that is wrong raises something else, and is a defect.
+UNAVAILABLE: Final = (
+    exc.OperationalError,
+    exc.InterfaceError,
+    exc.InternalError,
+    exc.TimeoutError,
+)
 
 
 def reason_of(fault: Exception) -> str:

@@ -60,8 +60,12 @@ def mark_suspects(tx: sa.Connection) -> Sequence[str]:
 
 def dead_workers(tx: sa.Connection) -> Sequence[str]:
     """The workers that stayed suspect for one whole lease of their own."""
-    query = sa.select(worker.c.id).where(
-        worker.c.suspect_since + worker.c.lease_seconds < database_now()
+    # Locked, so that a renewal comes before this (and the worker is not dead) or finds no row.
+    query = (
+        sa.select(worker.c.id)
+        .where(worker.c.suspect_since + worker.c.lease_seconds < database_now())
+        .order_by(worker.c.id)
+        .with_for_update()
     )
     return tx.execute(query).scalars().all()
 

@@ -10,7 +10,7 @@ sweep    dead workers, deadlines, results past their time
 """
 
 from shared.store.jobs.claim import claim, has_work
-from shared.store.jobs.finish import finish, lost
+from shared.store.jobs.finish import finish, held_by, lost
 from shared.store.jobs.read import get, queue_position, running_of, states
 from shared.store.jobs.rows import (
     ERROR,
@@ -19,6 +19,7 @@ from shared.store.jobs.rows import (
     TABLE,
     ClaimedJob,
     Evidence,
+    Fence,
     GateEffect,
     Job,
     NewJob,
@@ -33,7 +34,7 @@ from shared.store.jobs.submit import (
     fail_of_deleted_provider,
     insert,
 )
-from shared.store.jobs.sweep import purge, sweep
+from shared.store.jobs.sweep import purge, release_held, sweep
 
 __all__ = [
     "ERROR",
@@ -42,6 +43,7 @@ __all__ = [
     "TABLE",
     "ClaimedJob",
     "Evidence",
+    "Fence",
     "GateEffect",
     "Job",
     "NewJob",
@@ -56,10 +58,12 @@ __all__ = [
     "finish",
     "get",
     "has_work",
+    "held_by",
     "insert",
     "lost",
     "purge",
     "queue_position",
+    "release_held",
     "running_of",
     "states",
     "sweep",

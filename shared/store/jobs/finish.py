@@ -6,7 +6,7 @@ dropped, its attempt is still written, because the money may have been spent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 import sqlalchemy as sa
@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.domain import JobState
 from shared.store.jobs import gates
-from shared.store.jobs.rows import Outcome, Retention
+from shared.store.jobs.rows import Fence, Outcome, Retention
 from shared.store.schema import chat_job, job_attempt
 
 _FENCE: Final = (
@@ -62,15 +62,18 @@ _HELD: Final = sa.select(chat_job.c.id, chat_job.c.worker_id, chat_job.c.attempt
 # The lock is nothing on SQLite, where the whole transaction holds it. In the order of the ids, so
 # that two who lock the same rows cannot wait for each other.
 _HELD_LOCKED: Final = _HELD.order_by(chat_job.c.id).with_for_update()
+_HELD_BY: Final = sa.select(chat_job.c.id, chat_job.c.worker_id, chat_job.c.attempt).where(
+    sa.text("chat_job.state = 'in_progress'"), chat_job.c.worker_id == sa.bindparam("holder")
+)
 
 
 def finish(
     tx: sa.Connection, outcomes: Sequence[Outcome], *, now: float, retention: Retention
-) -> set[str]:
-    """End these claims; returns the job ids whose row was still held, the others were fenced."""
-    held = _still_held(tx, [(o.job_id, o.worker_id, o.attempt) for o in outcomes], lock=True)
-    ends = [o for o in outcomes if o.job_id in held and o.state is not JobState.QUEUED]
-    returns = [o for o in outcomes if o.job_id in held and o.state is JobState.QUEUED]
+) -> set[Fence]:
+    """End these claims; returns those whose row was still held, the others were fenced."""
+    held = _still_held(tx, [outcome.fence for outcome in outcomes], lock=True)
+    ends = [o for o in outcomes if o.fence in held and o.state is not JobState.QUEUED]
+    returns = [o for o in outcomes if o.fence in held and o.state is JobState.QUEUED]
     if ends:
         tx.execute(_END, [_end_row(o, now=now, retention=retention) for o in ends])
     if returns:
@@ -109,13 +112,13 @@ def _fence_row(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def _record(tx: sa.Connection, outcomes: Iterable[Outcome], held: set[str]) -> None:
+def _record(tx: sa.Connection, outcomes: Iterable[Outcome], held: set[Fence]) -> None:
     rows = [
         {
             "job_id": outcome.job_id,
             "attempt": outcome.attempt,
             "worker_id": outcome.worker_id,
-            "fenced": outcome.job_id not in held,
+            "fenced": outcome.fence not in held,
             **{
                 name: getattr(outcome.evidence, name)
                 for name in outcome.evidence.__dataclass_fields__
@@ -131,16 +134,20 @@ def _record(tx: sa.Connection, outcomes: Iterable[Outcome], held: set[str]) -> N
     tx.execute(insert(job_attempt).on_conflict_do_nothing(), rows)
 
 
-def lost(tx: sa.Connection, held: Iterable[tuple[str, str, int]]) -> set[str]:
-    """The job ids of those (job id, worker id, attempt) that no longer hold: cancelled, swept."""
-    claims = list(held)
-    return {job_id for job_id, _, _ in claims} - _still_held(tx, claims)
+def lost(tx: sa.Connection, claims: Iterable[Fence]) -> set[Fence]:
+    """Those of these claims that no longer hold: cancelled, swept, or ended."""
+    asked = set(claims)
+    return asked - _still_held(tx, asked)
 
 
-def _still_held(
-    tx: sa.Connection, claims: Sequence[tuple[str, str, int]], *, lock: bool = False
-) -> set[str]:
+def held_by(tx: sa.Connection, worker_id: str) -> set[Fence]:
+    """Every claim that this worker holds by its rows."""
+    rows = tx.execute(_HELD_BY, {"holder": worker_id})
+    return {(row.id, row.worker_id, row.attempt) for row in rows}
+
+
+def _still_held(tx: sa.Connection, claims: Collection[Fence], *, lock: bool = False) -> set[Fence]:
     query = _HELD_LOCKED if lock else _HELD
-    rows = tx.execute(query, {"job_ids": [job_id for job_id, _, _ in claims]})
+    rows = tx.execute(query, {"job_ids": list({job_id for job_id, _, _ in claims})})
     current = {(row.id, row.worker_id, row.attempt) for row in rows}
-    return {claim[0] for claim in claims if claim in current}
+    return current.intersection(claims)

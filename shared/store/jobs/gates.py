@@ -23,8 +23,24 @@ FIRST_BACKOFF: Final = 1.0  # seconds, doubled for each closing in a row
 LONGEST_BACKOFF: Final = 60.0
 RETRY_AFTER_BOUNDS: Final = (1.0, 900.0)  # what an upstream may ask for, in seconds
 
-_GATES: Final = sa.select(provider_gate).where(
-    provider_gate.c.provider_id.in_(sa.bindparam("provider_ids", expanding=True))
+_OPEN: Final[dict[str, Any]] = {
+    "closed_at": 0.0,
+    "closed_until": 0.0,
+    "reason": None,
+    "cause": None,
+    "failures": 0,
+    "strikes": 0,
+    "probe_job": None,
+}
+# Locked in the order of the providers, so that two workers cannot wait for each other.
+_GATES: Final = (
+    sa.select(provider_gate)
+    .where(provider_gate.c.provider_id.in_(sa.bindparam("provider_ids", expanding=True)))
+    .order_by(provider_gate.c.provider_id)
+    .with_for_update()
+)
+_FORGET: Final = sa.delete(provider_gate).where(
+    provider_gate.c.provider_id == sa.bindparam("gate_of")
 )
 
 
@@ -35,43 +51,38 @@ def apply(tx: sa.Connection, effects: Iterable[GateEffect], *, now: float) -> No
         by_provider.setdefault(effect.provider_id, []).append(effect)
     if not by_provider:
         return
-    found = tx.execute(_GATES, {"provider_ids": list(by_provider)})
-    rows = {row.provider_id: dict(row._mapping) for row in found}
-    for provider_id, batch in sorted(by_provider.items()):
-        gate = before = rows.get(provider_id)
-        for effect in sorted(batch, key=lambda effect: effect.call_started_at):
+    # A row that is to change must exist to be locked: two workers may write of it at once.
+    if away := sorted(p for p, batch in by_provider.items() if any(e.cause for e in batch)):
+        insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
+        fresh = [{"provider_id": provider_id, **_OPEN} for provider_id in away]
+        tx.execute(insert(provider_gate).on_conflict_do_nothing(), fresh)
+    found = tx.execute(_GATES, {"provider_ids": list(by_provider)}).all()
+    for row in found:
+        before = gate = dict(row._mapping)
+        for effect in sorted(by_provider[row.provider_id], key=lambda e: e.call_started_at):
             gate = _after(gate, effect, now=now)
-        if gate is None and before is not None:
-            tx.execute(sa.delete(provider_gate).where(provider_gate.c.provider_id == provider_id))
-        elif gate is not None and gate is not before:
-            _put(tx, gate)
+        if gate | {"provider_id": ""} == _OPEN | {"provider_id": ""}:
+            tx.execute(_FORGET, {"gate_of": row.provider_id})
+        elif gate != before:
+            values = {name: value for name, value in gate.items() if name != "provider_id"}
+            tx.execute(_of(row.provider_id).values(values))
+
+
+def _of(provider_id: str) -> sa.Update:
+    return sa.update(provider_gate).where(provider_gate.c.provider_id == provider_id)
 
 
 def set_probe(tx: sa.Connection, provider_id: str, job_id: str) -> None:
     """Note which job tries a closed gate."""
-    tx.execute(
-        sa.update(provider_gate)
-        .where(provider_gate.c.provider_id == provider_id)
-        .values(probe_job=job_id)
-    )
+    tx.execute(_of(provider_id).values(probe_job=job_id))
 
 
-def _after(gate: dict[str, Any] | None, effect: GateEffect, *, now: float) -> dict[str, Any] | None:
-    """The gate after one call; None is an open gate without a record."""
-    if gate is not None and effect.call_started_at < gate["closed_at"]:
+def _after(gate: dict[str, Any], effect: GateEffect, *, now: float) -> dict[str, Any]:
+    """The gate after one call."""
+    if effect.call_started_at < gate["closed_at"]:
         return gate  # began before the last closing: tells nothing new
     if effect.cause is None:
-        return None
-    gate = gate or {
-        "provider_id": effect.provider_id,
-        "closed_at": 0.0,
-        "closed_until": 0.0,
-        "reason": None,
-        "cause": None,
-        "failures": 0,
-        "strikes": 0,
-        "probe_job": None,
-    }
+        return gate | _OPEN
     if effect.strike:
         gate = gate | {"strikes": gate["strikes"] + 1, "cause": effect.cause}
         if gate["strikes"] < STRIKES_TO_CLOSE and gate["reason"] is None:
@@ -83,6 +94,8 @@ def _after(gate: dict[str, Any] | None, effect: GateEffect, *, now: float) -> di
     else:
         pause = min(FIRST_BACKOFF * 2.0 ** min(failures - 1, 10), LONGEST_BACKOFF)
         reason = GateReason.PARKED
+    if gate["closed_until"] > now + pause:  # another call was told a later time
+        return gate | {"closed_at": now, "failures": failures, "probe_job": None}
     return gate | {
         "closed_at": now,
         "closed_until": now + pause,
@@ -91,10 +104,3 @@ def _after(gate: dict[str, Any] | None, effect: GateEffect, *, now: float) -> di
         "failures": failures,
         "probe_job": None,
     }
-
-
-def _put(tx: sa.Connection, gate: dict[str, Any]) -> None:
-    insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
-    statement = insert(provider_gate).values(**gate)
-    changed = {name: value for name, value in gate.items() if name != "provider_id"}
-    tx.execute(statement.on_conflict_do_update(index_elements=["provider_id"], set_=changed))

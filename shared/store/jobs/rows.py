@@ -14,6 +14,9 @@ RESULT: Final = "result_sealed"
 ERROR: Final = "error_sealed"
 
 
+Fence = tuple[str, str, int]  # job id, worker id, attempt: what every move of a worker names
+
+
 @dataclass(frozen=True, slots=True)
 class Retention:
     """How long a result is kept after its end, in seconds, by the job's `store` flag."""
@@ -106,6 +109,11 @@ class ClaimedJob:
     deadline: float
     background: bool
 
+    @property
+    def fence(self) -> Fence:
+        """What names this claim."""
+        return self.id, self.worker_id, self.attempt
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -162,6 +170,11 @@ class Outcome:
     extra_calls: int = 0
     interrupted: bool = False
     not_before: float = 0.0
+
+    @property
+    def fence(self) -> Fence:
+        """What names the claim that ended."""
+        return self.job_id, self.worker_id, self.attempt
 
 
 @dataclass(frozen=True, slots=True)

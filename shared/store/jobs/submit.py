@@ -109,8 +109,11 @@ def _end(
         .values(
             state=state,
             error_code=code,
-            # A call under way may be billed although nobody waits for its answer any more.
-            may_have_been_billed=chat_job.c.state == JobState.IN_PROGRESS,
+            # A call under way may be billed although nobody waits for its answer any more, and
+            # so may one that was lost before.
+            may_have_been_billed=sa.or_(
+                chat_job.c.state == JobState.IN_PROGRESS, chat_job.c.interrupts > 0
+            ),
             completed_at=now,
             expires_at=now + kept_for(retention),
             version=chat_job.c.version + 1,

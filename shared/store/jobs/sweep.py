@@ -19,12 +19,24 @@ from shared.store.jobs.submit import kept_for
 from shared.store.schema import chat_job, job_attempt, provider_gate, worker
 
 PURGE_BATCH: Final = 500
+# A running call ends at its deadline by its own engine, which may keep the outcome for ten minutes
+# while the database is away. What is still running long after that, nobody holds any more.
+FORGOTTEN_AFTER: Final = 900.0  # seconds past the deadline
+
+_UNHELD = sa.text(
+    """
+    SELECT DISTINCT worker_id FROM chat_job
+    WHERE state = 'in_progress' AND NOT EXISTS (
+        SELECT 1 FROM worker WHERE worker.id = chat_job.worker_id
+    )
+    """
+)
 
 
 def sweep(tx: sa.Connection, *, now: float, retention: Retention) -> Swept:
     """Act on dead workers and passed deadlines; returns what changed, by job id."""
     leases.mark_suspects(tx)
-    dead = leases.dead_workers(tx)
+    dead = [*leases.dead_workers(tx), *tx.execute(_UNHELD).scalars()]
     requeued: list[str] = []
     ended: list[str] = []
     for worker_id in dead:
@@ -40,6 +52,10 @@ def sweep(tx: sa.Connection, *, now: float, retention: Retention) -> Swept:
     if dead:
         tx.execute(sa.delete(worker).where(worker.c.id.in_(dead)))
     ended += _expire_queued(tx, now=now, retention=retention)
+    forgotten = sa.and_(
+        sa.text("chat_job.state = 'in_progress'"), chat_job.c.deadline < now - FORGOTTEN_AFTER
+    )
+    ended += _fail(tx, forgotten, code=DeadlineExceeded.code, now=now, retention=retention)
     return Swept(workers=dead, requeued=requeued, ended=ended)
 
 
@@ -101,6 +117,22 @@ def _expire_queued(tx: sa.Connection, *, now: float, retention: Retention) -> Se
             may_have_been_billed=chat_job.c.interrupts > 0,
             completed_at=now,
             expires_at=now + kept_for(retention),
+            version=chat_job.c.version + 1,
+        )
+        .returning(chat_job.c.id)
+    )
+    return tx.execute(statement).scalars().all()
+
+
+def release_held(tx: sa.Connection, worker_id: str) -> Sequence[str]:
+    """Return what a stopping worker still holds to the queue, uncounted: it was never begun."""
+    statement = (
+        sa.update(chat_job)
+        .where(sa.text("chat_job.state = 'in_progress'"), chat_job.c.worker_id == worker_id)
+        .values(
+            state=JobState.QUEUED,
+            worker_id=None,
+            calls=chat_job.c.calls - 1,
             version=chat_job.c.version + 1,
         )
         .returning(chat_job.c.id)

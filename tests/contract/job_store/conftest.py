@@ -89,18 +89,24 @@ class Store:
         return job.id if accepted else ""
 
     def claim(self, want: int = 10, worker: str | None = None) -> Sequence[ClaimedJob]:
+        """Claim as a worker that is entered and alive."""
+        worker = worker or self.worker
         with self.database.write() as tx:
+            if not leases.renew(tx, worker, seconds=60):
+                leases.register(tx, worker, host="h", pid=1, seconds=60)
             return jobs.claim(
                 tx,
-                worker_id=worker or self.worker,
+                worker_id=worker,
                 want=want,
                 now=self.now,
                 retention=RETENTION,
             )
 
     def finish(self, *outcomes: Outcome) -> set[str]:
+        """The ids of the jobs whose claim still held."""
         with self.database.write() as tx:
-            return jobs.finish(tx, outcomes, now=self.now, retention=RETENTION)
+            held = jobs.finish(tx, outcomes, now=self.now, retention=RETENTION)
+        return {job_id for job_id, _, _ in held}
 
     def sweep(self) -> jobs.Swept:
         with self.database.write() as tx:
@@ -109,7 +115,8 @@ class Store:
     def kill(self, worker: str) -> None:
         """Make a worker look as if it had been silent for two leases."""
         with self.database.write() as tx:
-            leases.register(tx, worker, host="h", pid=1, seconds=0.0)
+            if not leases.renew(tx, worker, seconds=60):
+                leases.register(tx, worker, host="h", pid=1, seconds=60)
             tx.execute(
                 sa.text("UPDATE worker SET lease_until = 0, suspect_since = 0 WHERE id = :id"),
                 {"id": worker},

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import sqlalchemy as sa
 
-from shared.domain import MAX_LOSSES, JobState
-from shared.store import jobs, leases
+from shared.domain import JobState
+from shared.store import jobs
 from tests.contract.job_store.conftest import NOW, RETENTION, Store, outcome_of
 
 
@@ -102,89 +101,12 @@ def test_a_batch_written_twice_counts_the_money_once(store: Store) -> None:
 
 def test_a_worker_learns_which_of_its_jobs_are_lost(store: Store) -> None:
     kept, cancelled = store.submit(), store.submit()
-    claims = [(job.id, job.worker_id, job.attempt) for job in store.claim()]
+    claims = [job.fence for job in store.claim()]
     store.cancel(cancelled)
     with store.database.read() as tx:
-        assert jobs.lost(tx, claims) == {cancelled}
+        assert jobs.lost(tx, claims) == {(cancelled, store.worker, 1)}
+        assert jobs.held_by(tx, store.worker) == {(kept, store.worker, 1)}
     assert store.state(kept) is JobState.IN_PROGRESS
-
-
-@pytest.mark.parametrize(
-    ("on_interrupt", "state", "code"),
-    [("fail", JobState.FAILED, "interrupted"), ("retry", JobState.QUEUED, None)],
-)
-def test_jobs_of_a_dead_worker_follow_on_interrupt(
-    store: Store, on_interrupt: str, state: JobState, code: str | None
-) -> None:
-    job_id = store.submit(on_interrupt=on_interrupt)
-    store.claim()
-    store.kill(store.worker)
-    swept = store.sweep()
-    assert list(swept.workers) == [store.worker]
-    job = store.get(job_id)
-    assert (job.state, job.error_code) == (state, code)
-    assert job.may_have_been_billed is (state is JobState.FAILED)
-
-
-def test_a_job_that_loses_three_workers_is_poisoned(store: Store) -> None:
-    job_id = store.submit(on_interrupt="retry")
-    for death in range(1, MAX_LOSSES + 1):
-        (claimed,) = store.claim(worker=f"wrk_{death}")
-        store.kill(claimed.worker_id)
-        store.sweep()
-    job = store.get(job_id)
-    assert (job.state, job.error_code, job.calls) == (JobState.FAILED, "poisoned", MAX_LOSSES)
-
-
-def test_no_job_is_poisoned_for_having_run_beside_one_that_kills_its_workers(
-    store: Store,
-) -> None:
-    killer, bystander = (store.submit(on_interrupt="retry") for _ in range(2))
-    for death in range(1, 4):
-        claimed = store.claim(worker=f"wrk_{death}")
-        if death < 3:
-            assert {job.id for job in claimed} == {killer, bystander}
-        else:
-            assert [job.id for job in claimed] == [killer]
-            fresh = store.submit()
-            assert [job.id for job in store.claim(worker="wrk_other")] == [fresh]
-        store.kill(f"wrk_{death}")
-        store.sweep()
-    assert store.get(killer).error_code == "poisoned"
-    (alone,) = store.claim(worker="wrk_4")
-    assert alone.id == bystander
-    store.finish(outcome_of(alone))
-    assert store.state(bystander) is JobState.COMPLETED
-
-
-def test_a_suspect_worker_that_renews_is_cleared(store: Store) -> None:
-    job_id = store.submit()
-    with store.database.write() as tx:
-        leases.register(tx, store.worker, host="h", pid=1, seconds=60.0)
-        tx.execute(sa.text("UPDATE worker SET lease_until = 0"))
-    store.claim()
-    assert list(store.sweep().workers) == []  # suspect now, dead one lease later
-    with store.database.write() as tx:
-        assert leases.renew(tx, store.worker, seconds=60)
-    assert list(store.sweep().workers) == []
-    assert store.state(job_id) is JobState.IN_PROGRESS
-
-
-def test_a_worker_declared_dead_cannot_renew(store: Store) -> None:
-    store.kill(store.worker)
-    store.sweep()
-    with store.database.write() as tx:
-        assert not leases.renew(tx, store.worker, seconds=60)
-
-
-def test_a_duty_has_one_holder_until_its_lease_ends_or_it_resigns(store: Store) -> None:
-    with store.database.write() as tx:
-        assert leases.lead(tx, "sweep", holder="a", seconds=60)
-        assert not leases.lead(tx, "sweep", holder="b", seconds=60)
-        assert leases.lead(tx, "sweep", holder="a", seconds=-1)
-        assert leases.lead(tx, "sweep", holder="b", seconds=60)
-        leases.resign(tx, "sweep", holder="b")
-        assert leases.lead(tx, "sweep", holder="a", seconds=60)
 
 
 def test_a_queued_job_past_its_deadline_ends_and_names_the_last_cause(store: Store) -> None:
@@ -240,3 +162,18 @@ def test_foreground_deadlines_are_ended_by_the_registry_only_when_they_passed(
     assert list(ended) == [late]
     assert store.get(late).error_code == "deadline_exceeded"
     assert store.state(early) is JobState.IN_PROGRESS
+
+
+@pytest.mark.parametrize("end", ["cancelled", "provider deleted"])
+def test_an_earlier_lost_call_may_have_been_billed_however_the_job_ends(
+    store: Store, end: str
+) -> None:
+    job_id = store.submit(on_interrupt="retry")
+    (claimed,) = store.claim()
+    store.finish(outcome_of(claimed, JobState.QUEUED, error_code="interrupted", interrupted=True))
+    if end == "cancelled":
+        store.cancel(job_id)
+    else:
+        with store.database.write() as tx:
+            jobs.fail_of_deleted_provider(tx, store.provider_id, now=store.now, retention=RETENTION)
+    assert store.get(job_id).may_have_been_billed is True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.domain import GateReason, JobState
-from shared.store.jobs import GateEffect
+from shared.store.jobs import ClaimedJob, GateEffect
 from tests.contract.job_store.conftest import Store, outcome_of, refused
 
 
@@ -156,3 +156,22 @@ def test_a_job_that_only_ever_waited_at_the_gate_names_what_closed_it(store: Sto
     assert list(store.sweep().ended) == [second]
     assert store.get(second).last_cause == "upstream_unreachable"
     assert store.state(first) is JobState.QUEUED
+
+
+def test_of_two_workers_that_close_a_gate_the_later_time_holds(store: Store) -> None:
+    job_id, other = store.submit(), store.submit()
+    first, second = store.claim(2)
+    store.now += 1
+
+    def told_to_wait(job: ClaimedJob, retry_after: float | None) -> None:
+        gate = refused(store, at=store.now, retry_after=retry_after)
+        store.finish(outcome_of(job, JobState.QUEUED, error_code=gate.cause, gate=gate))
+
+    told_to_wait(first, 900)
+    told_to_wait(second, None)
+    for waiting in (job_id, other):
+        job = store.get(waiting)
+        assert (job.gate_reason, job.gate_closed_until) == (
+            GateReason.RETRY_AFTER,
+            store.now + 900,
+        )

@@ -184,3 +184,9 @@ def test_the_key_shows_in_no_outcome() -> None:
     for client in (PlayedClient(answers), PlayedClient(is_cut_off), PlayedClient(refuses)):
         outcome, _ = run(client, claimed(on_unavailable="wait"))
         assert "sk-canary" not in repr(outcome)
+
+
+def test_an_earlier_lost_call_may_have_been_billed_whatever_became_of_this_one() -> None:
+    outcome, _ = run(PlayedClient(refuses, refuses, refuses), claimed(interrupts=1))
+    assert outcome.may_have_been_billed is True
+    assert opened(outcome, jobs.ERROR)["may_have_been_billed"] is True
