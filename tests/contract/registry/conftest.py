@@ -204,6 +204,17 @@ def registry(
     database.dispose()
 
 
+@pytest.fixture
+def slug(registry: Registry) -> str:
+    """The slug of a new provider."""
+    return str(registry.add()["slug"])
+
+
+def chat_body(model: str, **fields: Any) -> dict[str, Any]:
+    """A chat request."""
+    return {"model": model, "messages": [{"role": "user", "content": "x"}], **fields}
+
+
 def refused(answer: TestResponse, status: int, code: str, param: Any = _ANY) -> dict[str, Any]:
     """The problem document of an answer, which must be whole and say this."""
     document: dict[str, Any] = answer.get_json(force=True)

@@ -1,4 +1,4 @@
-"""Chats over HTTP: what becomes a job, what is refused, how a job reads in every state."""
+"""Chats over HTTP: what becomes a job, what is refused, what the upstream gets."""
 
 from __future__ import annotations
 
@@ -6,42 +6,18 @@ import json
 import time
 from typing import Any
 
-import gevent
 import pytest
 
-from shared import live
-from shared.domain import GateReason, JobState
 from shared.store import jobs
 from shared.store.schema import chat_job
-from tests.contract.registry.conftest import CHAT, Registry, refused
+from tests.contract.registry.conftest import CHAT, Registry, chat_body, refused
 
-ANSWER = {
-    "id": "cmpl-theirs",
-    "object": "chat.completion",
-    "created": 7,
-    "model": "theirs",
-    "choices": [{"index": 0, "message": {"role": "assistant", "reasoning": "…", "n": 1.0}}],
-    "usage": {"total_tokens": 10, "x": {"y": 1}},
-    "system_fingerprint": "fp",
-    "provider": "their own",
-    "upstream": {"nested": True},
-}
 BARE = len("chatcmpl-")
-
-
-@pytest.fixture
-def slug(registry: Registry) -> str:
-    """The slug of a new provider."""
-    return str(registry.add()["slug"])
-
-
-def body(model: str, **fields: Any) -> dict[str, Any]:
-    return {"model": model, "messages": [{"role": "user", "content": "x"}], **fields}
 
 
 def test_a_background_chat_is_answered_as_a_job_at_once(registry: Registry, slug: str) -> None:
     before = int(time.time())
-    answer = registry.post(CHAT, body(f"{slug}/m", background=True, metadata={"run": "42"}))
+    answer = registry.post(CHAT, chat_body(f"{slug}/m", background=True, metadata={"run": "42"}))
     job = answer.get_json()
     assert answer.status_code == 202
     assert answer.headers["Location"] == f"{CHAT}/{job['id']}"
@@ -84,14 +60,14 @@ def test_the_request_is_stored_sealed_as_the_upstream_gets_it(
         "service_tier": "scale",
         "background_options": {"timeout": 9},
     }
-    text = json.dumps(body(f"{slug}/org/m", **ours))[:-1] + ', "seed": 1.50, "x": "\\u00fc"}'
+    text = json.dumps(chat_body(f"{slug}/org/m", **ours))[:-1] + ', "seed": 1.50, "x": "\\u00fc"}'
     job = registry.post(CHAT, text.encode()).get_json()
     bare = job["id"][BARE:]
     sealed = registry.column(chat_job, bare, "request_sealed")
     opened = registry.parts.sealer.open(
         sealed, table=jobs.TABLE, row=bare, column=jobs.REQUEST
     ).decode()
-    assert json.loads(opened) == {**body("org/m"), "seed": 1.5, "x": "ü"}
+    assert json.loads(opened) == {**chat_body("org/m"), "seed": 1.5, "x": "ü"}
     assert '"seed":1.50' in opened
     assert job["service_tier"] == "priority"
     assert registry.column(chat_job, bare, "store") is False
@@ -110,7 +86,7 @@ def test_a_bare_model_means_the_one_provider_that_lists_it(registry: Registry) -
     registry.discovered(one["id"], name)
     assert registry.submit(name)["model"] == f"{one['slug']}/{name}"
     registry.discovered(two["id"], name)
-    problem = refused(registry.post(CHAT, body(name)), 400, "model_ambiguous", "model")
+    problem = refused(registry.post(CHAT, chat_body(name)), 400, "model_ambiguous", "model")
     assert f"{one['slug']}/{name}" in problem["detail"]
     assert f"{two['slug']}/{name}" in problem["detail"]
     registry.disable(one["id"])
@@ -119,14 +95,14 @@ def test_a_bare_model_means_the_one_provider_that_lists_it(registry: Registry) -
 
 @pytest.mark.parametrize("model", ["nobody-lists-this", "nobody/m", "/m", "nobody/"])
 def test_an_unknown_model_is_not_found(registry: Registry, model: str) -> None:
-    refused(registry.post(CHAT, body(model, background=True)), 404, "model_not_found", "model")
+    refused(registry.post(CHAT, chat_body(model, background=True)), 404, "model_not_found", "model")
 
 
 def test_a_disabled_provider_takes_no_new_job_and_its_queued_ones_wait(registry: Registry) -> None:
     made = registry.add()
     job = registry.submit(f"{made['slug']}/m")
     registry.disable(made["id"])
-    answer = registry.post(CHAT, body(f"{made['slug']}/m", background=True))
+    answer = registry.post(CHAT, chat_body(f"{made['slug']}/m", background=True))
     refused(answer, 409, "provider_disabled", "model")
     assert answer.headers["x-should-retry"] == "false"
     read = registry.job(job["id"])
@@ -137,7 +113,7 @@ def test_a_disabled_provider_takes_no_new_job_and_its_queued_ones_wait(registry:
 def test_a_model_that_is_not_allowed_is_not_found(registry: Registry) -> None:
     made = registry.add(options={"allow_models": ["ok-*"]})
     registry.submit(f"{made['slug']}/ok-1")
-    answer = registry.post(CHAT, body(f"{made['slug']}/other", background=True))
+    answer = registry.post(CHAT, chat_body(f"{made['slug']}/other", background=True))
     refused(answer, 404, "model_not_found", "model")
 
 
@@ -176,13 +152,13 @@ def test_a_model_that_is_not_allowed_is_not_found(registry: Registry) -> None:
 def test_a_field_of_ours_that_does_not_fit_is_refused_by_its_path(
     registry: Registry, slug: str, fields: dict[str, Any], code: str, param: str
 ) -> None:
-    answer = registry.post(CHAT, {**body(f"{slug}/m", background=True), **fields})
+    answer = registry.post(CHAT, {**chat_body(f"{slug}/m", background=True), **fields})
     refused(answer, 400, code, param)
 
 
 @pytest.mark.parametrize("field", ["model", "messages"])
 def test_a_missing_field_is_named(registry: Registry, field: str) -> None:
-    sent = body("a/b")
+    sent = chat_body("a/b")
     del sent[field]
     refused(registry.post(CHAT, sent), 400, "invalid_value", field)
 
@@ -193,181 +169,3 @@ def test_null_in_a_field_of_ours_means_its_default(registry: Registry, slug: str
     job = registry.submit(f"{slug}/m", **nothing)
     assert (job["metadata"], job["service_tier"]) == ({}, "default")
     assert registry.column(chat_job, job["id"][BARE:], "store") is True
-
-
-def test_an_answer_is_shown_as_it_came_under_fields_of_ours(registry: Registry, slug: str) -> None:
-    job = registry.submit(f"{slug}/m")
-    registry.completed(job["id"], ANSWER)
-    answer = registry.get(f"{CHAT}/{job['id']}")
-    read = answer.get_json()
-    assert "Retry-After" not in answer.headers
-    assert answer.headers["ETag"] != 'W/"1"'
-    assert (read["status"], read["attempts"], read["queue_position"]) == ("completed", 1, None)
-    assert (read["id"], read["model"], read["created"]) == (job["id"], f"{slug}/m", job["created"])
-    assert read["choices"] == ANSWER["choices"]
-    assert b'"n":1.0' in answer.data.replace(b" ", b"")
-    assert (read["usage"], read["system_fingerprint"]) == (ANSWER["usage"], "fp")
-    assert read["upstream"] == {
-        name: ANSWER[name] for name in ("id", "object", "created", "model", "provider", "upstream")
-    }
-    assert read["started_at"] <= read["completed_at"] < read["expires_at"]
-
-
-def test_usage_that_was_not_reported_is_null(registry: Registry, slug: str) -> None:
-    job = registry.submit(f"{slug}/m")
-    registry.completed(job["id"], {"choices": []})
-    read = registry.job(job["id"])
-    assert (read["usage"], read["upstream"]) == (None, {})
-
-
-def test_a_failed_job_reads_as_200_with_its_stored_error(registry: Registry, slug: str) -> None:
-    job = registry.submit(f"{slug}/m")
-    (claimed,) = registry.claim(job["id"])
-    error = {"message": "m", "type": "upstream_error", "code": "upstream_timeout", "param": None}
-    registry.finish(claimed, JobState.FAILED, error_code="upstream_timeout", error=error)
-    answer = registry.get(f"{CHAT}/{job['id']}")
-    assert (answer.status_code, answer.get_json()["error"]) == (200, error)
-    assert (answer.get_json()["status"], answer.get_json()["choices"]) == ("failed", [])
-
-
-def test_an_error_without_text_of_its_own_has_the_standard_sentence(
-    registry: Registry, slug: str
-) -> None:
-    job = registry.submit(f"{slug}/m")
-    (claimed,) = registry.claim(job["id"])
-    registry.finish(claimed, JobState.FAILED, error_code="interrupted", may_have_been_billed=True)
-    error = registry.job(job["id"])["error"]
-    assert error.pop("message").startswith("The call was cut off")
-    assert error == {
-        "type": "server_error",
-        "code": "interrupted",
-        "param": None,
-        "may_have_been_billed": True,
-    }
-
-
-def test_a_current_copy_of_a_job_is_not_sent_again(registry: Registry, slug: str) -> None:
-    job = registry.submit(f"{slug}/m")
-    path = f"{CHAT}/{job['id']}"
-    answer = registry.get(path, If_None_Match='W/"1"')
-    assert (answer.status_code, answer.data, answer.headers["ETag"]) == (304, b"", 'W/"1"')
-    registry.claim(job["id"])
-    assert registry.get(path, If_None_Match='W/"1"').get_json()["status"] == "in_progress"
-
-
-def test_places_in_the_queue_are_counted_by_provider(registry: Registry, slug: str) -> None:
-    ids = [registry.submit(f"{slug}/m")["id"] for _ in range(3)]
-    registry.submit(f"{registry.add()['slug']}/m")
-    assert [registry.job(job_id)["queue_position"] for job_id in ids] == [1, 2, 3]
-
-
-def test_a_job_says_why_it_waits(registry: Registry) -> None:
-    busy, gated = registry.add(options={"max_concurrency": 1}), registry.add()
-    first, second = (registry.submit(f"{busy['slug']}/m")["id"] for _ in range(2))
-    registry.claim(first, second)
-    assert registry.job(first)["waiting_for"] is None
-    assert registry.job(second)["waiting_for"] == {"reason": "provider_busy", "until": None}
-    until = int(time.time()) + 60
-    registry.gate(gated["id"], GateReason.RETRY_AFTER, until + 0.5)
-    waits = registry.submit(f"{gated['slug']}/m")
-    fails = registry.submit(f"{gated['slug']}/m", background_options={"on_unavailable": "fail"})
-    assert waits["waiting_for"] == {"reason": "retry_after", "until": until}
-    assert fails["waiting_for"] is None
-
-
-def test_an_owner_sees_no_job_of_another_and_an_admin_sees_all(
-    registry: Registry, slug: str
-) -> None:
-    job = registry.submit(f"{slug}/m", who="ann")
-    path = f"{CHAT}/{job['id']}"
-    foreign = refused(registry.get(path, who="ben"), 404, "not_found")
-    assert registry.get(path, who="ann").status_code == 200
-    assert registry.get(path).status_code == 200
-    unknown_id = job["id"][:-4] + "0000"
-    unknown = refused(registry.get(f"{CHAT}/{unknown_id}", who="ben"), 404, "not_found")
-    assert json.dumps(foreign) == json.dumps(unknown).replace(unknown_id, job["id"])
-
-
-@pytest.mark.parametrize(
-    "job_id", ["x", "chatcmpl-x", "%00", "chatcmpl-01J0000000000000000000000O"]
-)
-def test_what_is_no_id_is_not_found(registry: Registry, job_id: str) -> None:
-    refused(registry.get(f"{CHAT}/{job_id}"), 404, "not_found")
-
-
-def foreground(registry: Registry, model: str, end: Any, **fields: Any) -> Any:
-    """The answer of a plain call whose job `end` ends, as a worker would, once it is queued."""
-    call = gevent.spawn(registry.post, CHAT, body(model, **fields))
-    with gevent.Timeout(10):
-        while not registry.parts.waiting._waits:
-            gevent.sleep(0.005)
-        (bare,) = registry.parts.waiting._waits
-        while not (claimed := registry.claim(f"chatcmpl-{bare}")):
-            gevent.sleep(0.005)
-        end(claimed[0])
-        registry.parts.waiting.look()
-        return call.get()
-
-
-def test_a_plain_call_answers_with_the_completion(registry: Registry, slug: str) -> None:
-    def end(claimed: Any) -> None:
-        assert (claimed.on_unavailable, claimed.background) == ("fail", False)
-        assert claimed.deadline - time.time() == pytest.approx(590, abs=5)
-        registry.finish(claimed, JobState.COMPLETED, result=ANSWER)
-
-    answer = foreground(registry, f"{slug}/m", end, background_options={"timeout": 3000})
-    assert answer.status_code == 200
-    assert answer.get_json()["choices"] == ANSWER["choices"]
-    assert answer.get_json()["status"] == "completed"
-    assert answer.get_json() == registry.job(answer.get_json()["id"])
-
-
-@pytest.mark.parametrize(
-    ("code", "extra", "status", "type_"),
-    [
-        ("upstream_timeout", {"phase": "connect"}, 504, "upstream_error"),
-        ("upstream_refused", {"upstream_status": 422}, 422, "upstream_error"),
-        ("upstream_refused", {"upstream_status": 418}, 502, "upstream_error"),
-        ("upstream_unreachable", {}, 502, "upstream_error"),
-        ("interrupted", {}, 502, "server_error"),
-        ("cancelled", {}, 409, "server_error"),
-    ],
-)
-def test_a_plain_call_answers_a_failure_with_its_status_and_forbids_repeats(
-    registry: Registry, slug: str, code: str, extra: dict[str, Any], status: int, type_: str
-) -> None:
-    error = {"message": "m", "type": type_, "code": code, "param": None, **extra}
-    error["may_have_been_billed"] = True
-
-    def end(claimed: Any) -> None:
-        registry.finish(claimed, JobState.FAILED, error_code=code, error=error)
-
-    answer = foreground(registry, f"{slug}/m", end)
-    problem = refused(answer, status, code)
-    assert problem["error"] == error
-    assert answer.headers["x-should-retry"] == "false"
-
-
-def test_a_rate_limit_is_passed_on_with_its_time(registry: Registry) -> None:
-    made = registry.add()
-    error = {"message": "m", "type": "upstream_error", "code": "upstream_rate_limited"}
-
-    def end(claimed: Any) -> None:
-        registry.gate(made["id"], GateReason.RETRY_AFTER, time.time() + 30)
-        registry.finish(claimed, JobState.FAILED, error_code="upstream_rate_limited", error=error)
-
-    answer = foreground(registry, f"{made['slug']}/m", end)
-    refused(answer, 429, "upstream_rate_limited")
-    assert 28 <= int(answer.headers["Retry-After"]) <= 30
-
-
-def test_jobs_that_a_delete_ends_are_told_to_who_waits(
-    registry: Registry, slug: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[tuple[str, list[str]]] = []
-    monkeypatch.setattr(
-        registry.parts.notices, "send", lambda channel, ids: told.append((channel, list(ids)))
-    )
-    job = registry.submit(f"{slug}/m")
-    registry.call("DELETE", f"/v1/providers/{slug}")
-    assert told == [(live.ENDED, [job["id"][BARE:]])]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.domain import EventType
-from shared.store.schema import chat_job, provider
+from shared.store.schema import provider
 from tests.contract.registry.conftest import CHAT, Registry, refused
 
 KEY = "sk-0123456789abcdef"
@@ -249,43 +249,6 @@ def test_a_current_copy_is_not_sent_again(registry: Registry) -> None:
     answer = registry.get(path, If_None_Match='W/"1"')
     assert (answer.status_code, answer.data, answer.headers["ETag"]) == (304, b"", 'W/"1"')
     assert registry.get(path, If_None_Match='W/"2"').status_code == 200
-
-
-def test_a_delete_that_names_another_revision_changes_nothing(registry: Registry) -> None:
-    path = f"{PROVIDERS}/{registry.add()['id']}"
-    refused(registry.call("DELETE", path, If_Match='W/"2"'), 412, "stale_revision")
-    assert registry.get(path).status_code == 200
-    assert registry.call("DELETE", path, If_Match='W/"1"').status_code == 204
-    refused(registry.get(path), 404, "provider_not_found")
-
-
-def test_a_delete_frees_name_and_slug_and_forgets_the_key(registry: Registry) -> None:
-    made = registry.add(api_key=KEY)
-    answer = registry.call("DELETE", f"{PROVIDERS}/{made['slug']}")
-    assert (answer.status_code, answer.data) == (204, b"")
-    assert registry.column(provider, made["id"], "api_key_sealed") is None
-    assert registry.add(made["name"])["slug"] == made["slug"]
-
-
-def test_a_delete_ends_queued_jobs_and_leaves_others_alone(registry: Registry) -> None:
-    made, other = registry.add(), registry.add()
-    running, queued = (registry.submit(f"{made['slug']}/m")["id"] for _ in range(2))
-    elsewhere = registry.submit(f"{other['slug']}/m")["id"]
-    with registry.database.write() as tx:
-        tx.execute(
-            chat_job.update()
-            .where(chat_job.c.id == running.removeprefix("chatcmpl-"))
-            .values(state="in_progress")
-        )
-    assert registry.call("DELETE", f"{PROVIDERS}/{made['id']}").status_code == 204
-    ended = registry.job(queued)
-    assert (ended["status"], ended["error"]["code"]) == ("failed", "provider_deleted")
-    assert ended["error"]["may_have_been_billed"] is False
-    assert ended["expires_at"] is not None
-    assert registry.job(running)["status"] == "in_progress"
-    assert registry.job(elsewhere)["status"] == "queued"
-    chat = {"model": f"{made['slug']}/m", "messages": [{}], "background": True}
-    refused(registry.post(CHAT, chat), 404, "model_not_found", "model")
 
 
 def test_what_discovery_found_is_shown_with_its_error(registry: Registry) -> None:

@@ -61,11 +61,16 @@ def insert(n: int, then: Exception | None = None) -> Work:
 
 
 @pytest.fixture
-def table(database: Database, database_url: str) -> Iterator[Table]:
-    own = open_database(config.load({"DATABASE_URL": database_url}))
+def table(database_url: str) -> Iterator[Table]:
+    """Over a database without any other table."""
+    database, own = (
+        Database(database_url),
+        open_database(config.load({"DATABASE_URL": database_url})),
+    )
     shared = Transactions(own)
     yield Table(database, shared, own)
     shared.close()
+    database.dispose()
 
 
 def test_writes_that_wait_together_share_their_commits(table: Table) -> None:
@@ -128,9 +133,7 @@ def test_a_database_that_cannot_be_opened_is_unavailable_for_reads_and_writes() 
     transactions.close()
 
 
-def test_closing_commits_what_waits(database: Database, database_url: str) -> None:
-    own = open_database(config.load({"DATABASE_URL": database_url}))
-    table = Table(database, Transactions(own), own)
+def test_closing_commits_what_waits(table: Table) -> None:
     calls = [gevent.spawn(table.transactions.write, insert(n)) for n in range(10)]
     gevent.sleep(0)
     table.transactions.close()

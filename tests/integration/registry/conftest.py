@@ -139,12 +139,14 @@ class Stage:
             rows = tx.execute(sa.select(chat_job.c.id, chat_job.c.state)).all()
         return {row.id: row.state for row in rows}
 
-    def append_event(self) -> int:
-        """As another process appends one; its number."""
+    def append_events(self, count: int) -> int:
+        """As another process appends them; the last one's number."""
         with self.database.write() as tx:
-            return events.append(
-                tx, EventType.MODELS_CHANGED, subject="prov_x", revision=1, at=1.0
-            ).seq
+            for _ in range(count):
+                last = events.append(
+                    tx, EventType.MODELS_CHANGED, subject="prov_x", revision=1, at=1.0
+                )
+        return last.seq
 
     def redis(self) -> redis.Redis:
         return redis.Redis(unix_socket_path=str(self.valkey.socket), decode_responses=True)

@@ -123,13 +123,20 @@ def test_a_database_that_is_away_is_503_and_never_a_202(
         stage.close()
 
 
-def test_workers_that_die_are_replaced(tmp_path: Path) -> None:
+def test_every_202_of_200_at_once_is_durable_and_workers_that_die_are_replaced(
+    tmp_path: Path,
+) -> None:
     stage = Stage(tmp_path, DRAGOMAN_REGISTRY_WORKERS="2")
     stage.valkey.start()
     try:
-        with stage.process() as process:
+        with stage.process() as process, ThreadPoolExecutor(200) as pool:
+            model = f"{stage.provider(process)}/m"
+            ids = list(pool.map(lambda n: process.api.submit(model, str(n)), range(200)))
             for child in psutil.Process(process.popen.pid).children():
                 child.kill()
+            states = stage.states()
+            assert {f"chatcmpl-{bare_id}" for bare_id in states} == set(ids)
+            assert (len(states), set(states.values())) == (200, {"queued"})
 
             def serves() -> bool:
                 try:
@@ -138,7 +145,6 @@ def test_workers_that_die_are_replaced(tmp_path: Path) -> None:
                     return False
 
             eventually(serves, 10)
-            assert stage.provider(process)
             assert process.stop() == 0
     finally:
         stage.close()

@@ -21,7 +21,7 @@ def ends_at(stage: Stage, seq: int) -> bool:
 
 def test_events_go_out_in_the_order_of_their_numbers(stage: Stage, registry: Process) -> None:
     registry.api.add_provider("first", "http://127.0.0.1:9")
-    last = [stage.append_event() for _ in range(600)][-1]
+    last = stage.append_events(600)
     eventually(lambda: ends_at(stage, last), 5)
     assert stage.stream() == [f"{seq}-0" for seq in range(1, last + 1)]
     with stage.redis() as client:
@@ -31,19 +31,19 @@ def test_events_go_out_in_the_order_of_their_numbers(stage: Stage, registry: Pro
 
 
 def test_a_wiped_stream_comes_back(stage: Stage, registry: Process) -> None:
-    last = stage.append_event()
+    last = stage.append_events(1)
     eventually(lambda: ends_at(stage, last), 5)
     stage.valkey.flush()
     eventually(lambda: ends_at(stage, last), 5)
 
 
 def test_the_stream_of_another_database_is_replaced(stage: Stage, registry: Process) -> None:
-    last = stage.append_event()
+    last = stage.append_events(1)
     eventually(lambda: ends_at(stage, last), 5)
     with stage.redis() as client:
         client.xadd(live.STREAM, {"id": "evt_foreign"}, id="999999-0")
     eventually(lambda: ends_at(stage, last), 5)
-    next_ = stage.append_event()
+    next_ = stage.append_events(1)
     eventually(lambda: ends_at(stage, next_), 5)
 
 
@@ -52,7 +52,7 @@ def test_something_else_under_the_name_of_the_stream_is_replaced(
 ) -> None:
     with stage.redis() as client:
         client.set(live.STREAM, "no stream")
-    last = stage.append_event()
+    last = stage.append_events(1)
 
     def back() -> bool:
         with stage.redis() as client:
@@ -65,7 +65,7 @@ def test_events_of_the_time_without_redis_follow_once_it_is_back(
     stage: Stage, registry: Process
 ) -> None:
     stage.valkey.stop()
-    last = [stage.append_event() for _ in range(3)][-1]
+    last = stage.append_events(3)
     stage.valkey.start()
     eventually(lambda: ends_at(stage, last), 8)
 
