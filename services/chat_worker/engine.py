@@ -46,6 +46,7 @@ class Engine:
         self._claims: dict[Fence, ClaimedJob] = {}
         self._calls: dict[Fence, tuple[Call, asyncio.Task[None]]] = {}  # used by the loop only
         self._lock = threading.Lock()
+        self._stopped = False
         self._idle = threading.Event()
         self._idle.set()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -81,14 +82,14 @@ class Engine:
 
     def abandon(self, claims: Iterable[Fence]) -> None:
         """Close these calls' connections without an outcome: the jobs are others' now."""
-        self._loop.call_soon_threadsafe(self._abandon, set(claims))
+        self._post(self._abandon, set(claims))
 
     def cut_off_retryable(self) -> None:
         """Close the calls that another worker may repeat, because this one's lease is over.
 
         Each has an outcome; the fence decides whether it still counts.
         """
-        self._loop.call_soon_threadsafe(self._cut_off, OnInterrupt.RETRY)
+        self._post(self._cut_off, OnInterrupt.RETRY)
 
     def wait_idle(self, seconds: float) -> bool:
         """Wait until no call is under way; False when `seconds` were not enough."""
@@ -97,8 +98,13 @@ class Engine:
     def stop(self) -> None:
         """Cut off what still runs, each with its outcome, and end the thread."""
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(timeout=10)
+        self._stopped = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5)
+
+    def _post(self, callback: Callable[..., object], *arguments: object) -> None:
+        if not self._stopped:  # a stopped engine holds no call that could be closed
+            self._loop.call_soon_threadsafe(callback, *arguments)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
