@@ -13,6 +13,7 @@ from typing import NoReturn
 from deploy.venv import CannotStart, Venv, ensure, say
 
 ROOT = Path(__file__).resolve().parent.parent
+COMMANDS = ("up", "demo", "ps", "migrate", "config", "test")
 GROUPS = {"demo": ("run", "demo"), "test": ("run", "demo", "test")}
 # These say what there is to say without any package: no reason to install first.
 NEED_NOTHING = ("-h", "--help", "--version")
@@ -42,7 +43,7 @@ def unsupported() -> str | None:
 def main(arguments: list[str]) -> int:
     """Exit status where the command could not be started; does not return otherwise."""
     command = next((word for word in arguments if not word.startswith("-")), "")
-    if not command or any(word in NEED_NOTHING for word in arguments[:2]):
+    if command not in COMMANDS or any(word in NEED_NOTHING for word in arguments[:2]):
         from deploy.commands import main as run_command
 
         return run_command(arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final, TypeVar
 
 import msgspec
@@ -15,6 +16,15 @@ MAX_BYTES: Final = 8 * 1024 * 1024
 MAX_DEPTH: Final = 64
 _BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
 _ALL_BUT_BRACKETS: Final = bytes(code for code in range(256) if code not in b"[]{}")
+_TYPES: Final = re.compile(r"`([a-z]+(?: \| [a-z]+)*)`")
+_WORDS: Final = {
+    "array": "a list",
+    "bool": "true or false",
+    "float": "a number",
+    "int": "a whole number",
+    "object": "an object",
+    "str": "a string",
+}
 
 
 def read(request: Request) -> bytes:
@@ -79,4 +89,11 @@ def _invalid(told: str) -> InvalidJson | InvalidValue | UnknownField:
         return InvalidValue(f"Expected a value for {path}, got none.", param=path)
     if not path:
         return InvalidJson(f"Expected a JSON object, got something else: {told}.")
-    return InvalidValue(f"{path}: {what[0].lower()}{what[1:]}.", param=path)
+    return InvalidValue(f"{path}: {_in_json_words(what[0].lower() + what[1:])}.", param=path)
+
+
+def _in_json_words(told: str) -> str:
+    """Msgspec names types as Python does; whoever wrote the JSON need not know Python."""
+    return _TYPES.sub(
+        lambda found: " or ".join(_WORDS.get(name, name) for name in found[1].split(" | ")), told
+    )

@@ -138,7 +138,9 @@ def _completion() -> Shape:
         expires_at=_or_null(_TIME),
         error=_or_null(ref("Error")),
         webhook={"type": ["object", "null"]},
-        waiting_for=_or_null(_object(reason=_words(*_WAITS), until=_or_null(_TIME))),
+        waiting_for=_or_null(
+            _object(reason=_words(*_WAITS), until=_or_null(_TIME), cause=_or_null(_TEXT))
+        ),
         provider=_object(id=_TEXT, slug=_TEXT),
     )
     shape["properties"]["upstream"] = {

@@ -82,8 +82,15 @@ def upgrade(tx: sa.Connection, revision: str = "head") -> None:
 def _keyring(tx: sa.Connection, settings: Settings) -> tuple[Sealer, Path | None]:
     proof = tx.execute(sa.select(installation.c.keyring_proof)).scalar_one()
     path = settings.keyring_file
-    if settings.keyring is not None or path.exists() or proof is not None:
-        # With a proof and no keyring this raises: a fresh one could open nothing that is stored.
+    if proof is not None and settings.keyring is None and not path.exists():
+        raise ConfigurationError(
+            [
+                f"DRAGOMAN_KEYRING_FILE ({path}): expected the keyring that this database was "
+                "sealed with, got no file. Restore your copy: a new keyring could open nothing "
+                "that is stored."
+            ]
+        )
+    if settings.keyring is not None or path.exists():
         return Sealer(load_keyring(settings)), None
     keyring = Keyring.generate()
     write_secret(path, keyring.dump())

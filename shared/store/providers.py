@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -54,6 +54,10 @@ class Provider:
 
 
 _COLUMNS = [provider.c[name] for name in Provider.__dataclass_fields__]
+# Built once: putting a statement together costs more than running it.
+_LIVING: Final = sa.select(*_COLUMNS).where(provider.c.deleted_at.is_(None))
+_BY_ID: Final = _LIVING.where(provider.c.id == sa.bindparam("wanted"))
+_BY_SLUG: Final = _LIVING.where(provider.c.slug == sa.bindparam("wanted"))
 
 
 def _provider(row: Sequence[Any]) -> Provider:
@@ -89,23 +93,22 @@ def create(tx: sa.Connection, new: Provider) -> events.Event:
 
 def by_id(tx: sa.Connection, provider_id: str) -> Provider | None:
     """The living provider with this id."""
-    return _one(tx, provider.c.id == provider_id)
+    return _one(tx, _BY_ID, provider_id)
 
 
 def by_slug(tx: sa.Connection, slug: str) -> Provider | None:
     """The living provider with this slug."""
-    return _one(tx, provider.c.slug == slug)
+    return _one(tx, _BY_SLUG, slug)
 
 
-def _one(tx: sa.Connection, condition: sa.ColumnElement[bool]) -> Provider | None:
-    query = sa.select(*_COLUMNS).where(condition, provider.c.deleted_at.is_(None))
-    row = tx.execute(query).first()
+def _one(tx: sa.Connection, query: sa.Select[Any], wanted: str) -> Provider | None:
+    row = tx.execute(query, {"wanted": wanted}).first()
     return _provider(row) if row else None
 
 
 def living(tx: sa.Connection, ids: Iterable[str] | None = None) -> Sequence[Provider]:
     """All living providers, or those of them among `ids`, oldest first."""
-    query = sa.select(*_COLUMNS).where(provider.c.deleted_at.is_(None)).order_by(provider.c.id)
+    query = _LIVING.order_by(provider.c.id)
     if ids is not None:
         query = query.where(provider.c.id.in_(list(ids)))
     return [_provider(row) for row in tx.execute(query)]

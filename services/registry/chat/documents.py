@@ -12,7 +12,7 @@ from shared import ids
 from shared.crypto import Sealer
 from shared.domain import JobState, OnUnavailable
 from shared.errors import JOB_FAILURES, DeadlineExceeded, JobFailure
-from shared.store import jobs, providers
+from shared.store import jobs
 from shared.store.jobs import Job
 
 OBJECT: Final = "chat.completion"
@@ -40,17 +40,17 @@ def circumstances(tx: sa.Connection, job: Job, *, now: float) -> Circumstances:
 
 def _waiting_for(tx: sa.Connection, job: Job, *, now: float) -> dict[str, Any] | None:
     if not job.provider_enabled:
-        return {"reason": "provider_disabled", "until": None}
+        return {"reason": "provider_disabled", "until": None, "cause": None}
     if job.gate_reason is not None and job.on_unavailable != OnUnavailable.FAIL:
         until = job.gate_closed_until
         return {
             "reason": job.gate_reason.value,
             "until": int(until) if until is not None and until > now else None,
+            "cause": job.gate_cause,
         }
-    provider = providers.by_id(tx, job.provider_id)
-    limit = provider.max_concurrency if provider is not None else None
+    limit = job.provider_limit
     if limit is not None and jobs.running_of(tx, job.provider_id) >= limit:
-        return {"reason": "provider_busy", "until": None}
+        return {"reason": "provider_busy", "until": None, "cause": None}
     return None
 
 

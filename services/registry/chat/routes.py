@@ -19,7 +19,13 @@ from services.registry.shapes import ref
 from services.registry.waiting import LOOK_SECONDS, WORKERS_MARGIN
 from shared import ids
 from shared.domain import JobState
-from shared.errors import DeadlineExceeded, NotFound, UpstreamLoading, UpstreamRateLimited
+from shared.errors import (
+    DeadlineExceeded,
+    InvalidValue,
+    NotFound,
+    UpstreamLoading,
+    UpstreamRateLimited,
+)
 from shared.store import jobs
 from shared.store.jobs import Job
 from shared.telemetry import request_id
@@ -44,6 +50,7 @@ def blueprint(parts: Parts) -> Blueprint:
     )
     def create() -> Response:
         """Submit a chat, and wait for its end unless `background` is true."""
+        _refuse_idempotency(request.headers.get("Idempotency-Key"))
         chat = reader.read(json_bodies.read(request))
         job_id = ids.new()
         if chat.background:
@@ -106,6 +113,16 @@ def blueprint(parts: Parts) -> Blueprint:
         return problems.of_failure(document, retry_after=_retry_after(job, parts.now()))
 
     return routes
+
+
+def _refuse_idempotency(key: str | None) -> None:
+    """Whoever sends a key relies on it: a second job for the same key would be paid twice."""
+    if key is not None:
+        raise InvalidValue(
+            "Expected no Idempotency-Key, got one: idempotent submission is not available in this "
+            "version. Leave the header out, and look whether the job exists before you repeat.",
+            param="Idempotency-Key",
+        )
 
 
 def _unknown(job_id: str) -> NotFound:

@@ -13,6 +13,7 @@ from marshmallow import fields, post_load, validate
 from services.registry.paging import PageQuery
 from services.registry.providers import slugs
 from services.registry.schemas import Flag, Seconds, Strict, Text, Whole
+from shared import ids
 from shared.domain import DiscoveryStatus
 
 API_KEY = r"[\x21-\x7e]{1,512}"
@@ -152,6 +153,11 @@ class NewProvider(Strict):
 class ProviderQuery(PageQuery):
     """The query of `GET /v1/providers`."""
 
+    after = Text(
+        pattern=f"{ids.PROVIDER}[0-9A-Z]{{26}}",
+        expected="the id of a provider",
+        metadata={"description": "the id after which the page begins"},
+    )
     tag = Text(metadata={"description": "only providers with this tag"})
     status = Text(
         validate=validate.OneOf(

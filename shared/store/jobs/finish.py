@@ -48,6 +48,11 @@ _REQUEUE = (
         calls=chat_job.c.calls + sa.bindparam("extra_calls"),
         version=chat_job.c.version + 1,
         worker_id=None,
+        # A job of which no call has begun has not started, whoever claimed it.
+        started_at=sa.case(
+            (chat_job.c.calls + sa.bindparam("extra_calls") > 0, chat_job.c.started_at),
+            else_=None,
+        ),
         not_before=sa.bindparam("not_before_"),
         interrupts=chat_job.c.interrupts + sa.bindparam("interrupted"),
         last_cause=sa.bindparam("code"),

@@ -16,15 +16,17 @@ POSITION_LIMIT: Final = 1_000
 _JOB = [
     chat_job.c[name]
     for name in Job.__dataclass_fields__
-    if name not in {"provider_slug", "provider_enabled", "gate_reason", "gate_closed_until"}
+    if not name.startswith(("provider_slug", "provider_enabled", "provider_limit", "gate_"))
 ]
 _QUERY = (
     sa.select(
         *_JOB,
         provider.c.slug.label("provider_slug"),
         provider.c.enabled.label("provider_enabled"),
+        provider.c.max_concurrency.label("provider_limit"),
         provider_gate.c.reason.label("gate_reason"),
         provider_gate.c.closed_until.label("gate_closed_until"),
+        provider_gate.c.cause.label("gate_cause"),
     )
     .join(provider, provider.c.id == chat_job.c.provider_id)
     .outerjoin(provider_gate, provider_gate.c.provider_id == chat_job.c.provider_id)
@@ -57,32 +59,39 @@ def states(tx: sa.Connection, job_ids: Iterable[str]) -> Mapping[str, JobState]:
     return {row.id: JobState(row.state) for row in rows}
 
 
+# The conditions are repeated literally: only so do the partial indexes serve them.
+_AHEAD: Final = sa.select(sa.func.count()).select_from(
+    sa.select(sa.literal_column("1"))
+    .select_from(chat_job)
+    .where(
+        sa.text("chat_job.state = 'queued'"),
+        chat_job.c.provider_id == sa.bindparam("provider_id"),
+        chat_job.c.id < sa.bindparam("job_id"),
+    )
+    .limit(sa.literal_column(str(POSITION_LIMIT)))
+    .subquery()
+)
+_RUNNING: Final = (
+    sa.select(sa.func.count())
+    .select_from(chat_job)
+    .where(
+        sa.text("chat_job.state = 'in_progress'"),
+        chat_job.c.provider_id == sa.bindparam("provider_id"),
+    )
+)
+
+
 def queue_position(tx: sa.Connection, job: Job) -> int | None:
     """How many queued jobs of the same provider are ahead, plus one; None beyond 1,000.
 
     An estimate by nature: other providers' jobs do not count, because each provider's lane moves
     by itself.
     """
-    ahead = (
-        sa.select(sa.literal(1))
-        .select_from(chat_job)
-        .where(
-            sa.text("chat_job.state = 'queued'"),
-            chat_job.c.provider_id == job.provider_id,
-            chat_job.c.id < job.id,
-        )
-        .limit(POSITION_LIMIT)
-        .subquery()
-    )
-    count = tx.execute(sa.select(sa.func.count()).select_from(ahead)).scalar_one()
+    place = {"provider_id": job.provider_id, "job_id": job.id}
+    count = tx.execute(_AHEAD, place).scalar_one()
     return None if count >= POSITION_LIMIT else int(count) + 1
 
 
 def running_of(tx: sa.Connection, provider_id: str) -> int:
     """How many calls to this provider are under way."""
-    query = (
-        sa.select(sa.func.count())
-        .select_from(chat_job)
-        .where(sa.text("chat_job.state = 'in_progress'"), chat_job.c.provider_id == provider_id)
-    )
-    return int(tx.execute(query).scalar_one())
+    return int(tx.execute(_RUNNING, {"provider_id": provider_id}).scalar_one())

@@ -75,8 +75,10 @@ class Job:
     result_sealed: str | None
     on_unavailable: str
     provider_enabled: bool
+    provider_limit: int | None
     gate_reason: GateReason | None
     gate_closed_until: float | None
+    gate_cause: str | None
 
 
 @dataclass(frozen=True, slots=True)

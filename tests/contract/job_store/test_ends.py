@@ -88,6 +88,7 @@ def test_a_call_that_never_began_is_not_counted(store: Store) -> None:
     (claimed,) = store.claim()
     store.finish(outcome_of(claimed, JobState.QUEUED, extra_calls=-1, evidence=None))
     assert store.get(job_id).calls == 0
+    assert store.get(job_id).started_at is None
     assert store.attempts(job_id) == []
 
 

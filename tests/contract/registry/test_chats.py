@@ -107,7 +107,11 @@ def test_a_disabled_provider_takes_no_new_job_and_its_queued_ones_wait(registry:
     assert answer.headers["x-should-retry"] == "false"
     read = registry.job(job["id"])
     assert read["status"] == "queued"
-    assert read["waiting_for"] == {"reason": "provider_disabled", "until": None}
+    assert read["waiting_for"] == {
+        "reason": "provider_disabled",
+        "until": None,
+        "cause": None,
+    }
 
 
 def test_a_model_that_is_not_allowed_is_not_found(registry: Registry) -> None:
@@ -169,3 +173,16 @@ def test_null_in_a_field_of_ours_means_its_default(registry: Registry, slug: str
     job = registry.submit(f"{slug}/m", **nothing)
     assert (job["metadata"], job["service_tier"]) == ({}, "default")
     assert registry.column(chat_job, job["id"][BARE:], "store") is True
+
+
+def test_an_idempotency_key_is_refused_because_a_second_job_would_be_paid_twice(
+    registry: Registry, slug: str
+) -> None:
+    answer = registry.post(CHAT, chat_body(f"{slug}/m", background=True), Idempotency_Key="abc")
+    refused(answer, 400, "invalid_value", "Idempotency-Key")
+
+
+def test_wrong_types_are_told_in_the_words_of_json(registry: Registry, slug: str) -> None:
+    answer = registry.post(CHAT, chat_body(f"{slug}/m", background=5))
+    detail = answer.get_json()["detail"]
+    assert detail == "background: expected true or false or null, got a whole number."

@@ -96,12 +96,20 @@ def test_a_job_says_why_it_waits(registry: Registry) -> None:
     first, second = (registry.submit(f"{busy['slug']}/m")["id"] for _ in range(2))
     registry.claim(first, second)
     assert registry.job(first)["waiting_for"] is None
-    assert registry.job(second)["waiting_for"] == {"reason": "provider_busy", "until": None}
+    assert registry.job(second)["waiting_for"] == {
+        "reason": "provider_busy",
+        "until": None,
+        "cause": None,
+    }
     until = int(time.time()) + 60
     registry.gate(gated["id"], GateReason.RETRY_AFTER, until + 0.5)
     waits = registry.submit(f"{gated['slug']}/m")
     fails = registry.submit(f"{gated['slug']}/m", background_options={"on_unavailable": "fail"})
-    assert waits["waiting_for"] == {"reason": "retry_after", "until": until}
+    assert waits["waiting_for"] == {
+        "reason": "retry_after",
+        "until": until,
+        "cause": "x",
+    }
     assert fails["waiting_for"] is None
 
 
