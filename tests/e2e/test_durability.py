@@ -1,27 +1,21 @@
-"""What is accepted survives stopped workers, a killed worker, and the loss of Valkey."""
+"""What is accepted survives stopped and killed processes."""
 
 from __future__ import annotations
 
 import signal
 import statistics
 import time
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import httpx
 
 from tests.api import CHAT, Api, chat_body
-from tests.campaigns.checker import Evidence, check, table
-from tests.campaigns.load import Load, Shape
 from tests.e2e.conftest import LEASE_SECONDS
 from tests.simulators import Remote
 from tests.system import System
-from tests.valkey import OwnValkey
 
 IN_FLIGHT = 100
 ENDED_SECONDS = 15.0
 ACCEPT_SECONDS = 0.050
-RESUMED_SECONDS = 30.0
 
 
 def test_a_202_is_quick_while_every_worker_is_stopped_and_the_jobs_run_later(
@@ -92,43 +86,6 @@ def test_a_killed_registry_forgets_no_job(
     system.restarted("registry", pid)
     jobs = api.ended(ids, ENDED_SECONDS)
     assert {job["status"] for job in jobs.values()} == {"completed"}
-
-
-def test_valkey_stopped_and_wiped_under_load_loses_nothing_and_work_goes_on(
-    tmp_path: Path, far_upstream: Remote
-) -> None:
-    with TemporaryDirectory(prefix="dragoman-") as short, OwnValkey(Path(short)) as valkey:
-        env = {"REDIS_URL": valkey.url, "DRAGOMAN_LEASE_SECONDS": str(LEASE_SECONDS)}
-        with System(tmp_path / "data", env=env) as system:
-            _lose_valkey(system, valkey, far_upstream)
-
-
-def _lose_valkey(system: System, valkey: OwnValkey, upstream: Remote) -> None:
-    slug = system.api.add_provider("wiped", upstream.url)["slug"]
-    shape = Shape(latency=(0.1, 0.5), rate=40, connections=16)
-    model = f"{slug}/sim-model"
-    load = Load(system.url, system.admin_key, model, run="v", shape=shape, seed=1)
-    load.start()
-    try:
-        upstream.wait_until(lambda s: s.answered >= 50, timeout=20)
-        valkey.stop()
-        valkey.wipe()
-        gone = upstream.stats().begun
-        upstream.wait_until(lambda s: s.begun >= gone + 80, timeout=20)  # goes on without it
-        valkey.start()
-        began = time.monotonic()
-        provider = system.api.add_provider("after", upstream.url)
-        system.api.discovered(provider["id"], "ok", RESUMED_SECONDS)
-        back = upstream.stats().answered
-        upstream.wait_until(lambda s: s.answered >= back + 50, RESUMED_SECONDS)
-        assert time.monotonic() - began <= RESUMED_SECONDS
-    finally:
-        load.stop()
-    jobs = system.api.ended([entry.job_id for entry in load.accepted], ENDED_SECONDS)
-    assert load.refused == []
-    findings = check(Evidence(load.accepted, jobs, load.first_seen, upstream.calls(), tolerated=()))
-    assert all(finding.holds for finding in findings), table(findings)
-    assert sorted(system.pids()) == ["beat", "chat-worker", "discovery-worker", "registry"]
 
 
 def test_each_202_is_readable_by_id_from_the_very_next_request(
