@@ -141,7 +141,9 @@ def _migrate(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def _config(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
     for variable, text in shown(load(environ)).items():
-        print(f"{variable}={text}")
+        # The one setting that `up` and `demo` fill in where it is unset.
+        local = variable == "DRAGOMAN_OUTBOUND_ALLOW" and variable not in environ
+        print(f"{variable}={text}" + (f"  # up and demo: {LOCAL_NETWORKS}" if local else ""))
     return 0
 
 

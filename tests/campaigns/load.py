@@ -83,7 +83,10 @@ class Load:
         self._number = 0
         self._next_at = 0.0
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="load")
+        main = self._main
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(main()), name="load", daemon=True
+        )
 
     def start(self) -> None:
         self._thread.start()

@@ -18,16 +18,21 @@ ENDED_SECONDS = 15.0
 ACCEPT_SECONDS = 0.050
 
 
-def test_a_202_is_quick_while_every_worker_is_stopped_and_the_jobs_run_later(
+def test_a_202_is_quick_while_every_worker_is_down_and_the_jobs_run_once_they_start(
     system: System, api: Api, far_upstream: Remote, name: str
 ) -> None:
-    model = f"{api.add_provider(name, far_upstream.url)['slug']}/sim-model"
+    provider = api.add_provider(name, far_upstream.url)
+    api.discovered(provider["id"], "ok", 5)
+    model = f"{provider['slug']}/sim-model"
     took, ids = [], []
-    with system.suspended("chat-worker", "discovery-worker", "beat"):
-        for number in range(40):
-            began = time.monotonic()
-            ids.append(api.submit(model, f"stopped-{number}"))
-            took.append(time.monotonic() - began)
+    # Killed, not frozen: a frozen process may hold SQLite's write lock.
+    for worker in ("chat-worker", "discovery-worker", "beat"):
+        system.signal(worker, signal.SIGKILL)
+    for number in range(40):
+        began = time.monotonic()
+        ids.append(api.submit(model, f"stopped-{number}"))
+        took.append(time.monotonic() - began)
+    assert far_upstream.stats().begun == 0
     assert statistics.median(took) <= ACCEPT_SECONDS, f"{statistics.median(took) * 1000:.1f} ms"
     jobs = api.ended(ids, ENDED_SECONDS)
     assert {job["status"] for job in jobs.values()} == {"completed"}

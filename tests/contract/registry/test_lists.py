@@ -94,6 +94,7 @@ def test_providers_are_filtered_by_tag_status_and_text(registry: Registry) -> No
         ("limit=101", "limit"),
         ("limit=two", "limit"),
         ("limit=", "limit"),
+        ("after=foo", "after"),
         ("order=up", "order"),
         ("status=fine", "status"),
         ("tag=%00", "tag"),
