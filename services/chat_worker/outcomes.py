@@ -7,7 +7,7 @@ every other answer is final.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from shared.domain import MAX_CALLS, JobState, OnInterrupt, OnUnavailable
 from shared.errors import (
@@ -70,33 +70,27 @@ def after_failure(
     interrupted = is_ambiguous(failure)
     extra_calls = tries - 1
     if may_be_tried_again(failure) and job.on_unavailable == OnUnavailable.WAIT:
-        sent = isinstance(failure, UpstreamFailure) and failure.sent
-        return Outcome(
-            job_id=job.id,
-            worker_id=job.worker_id,
-            attempt=job.attempt,
-            state=JobState.QUEUED,
+        begun = isinstance(failure, UpstreamFailure) and failure.sent
+        return _outcome(
+            job,
+            JobState.QUEUED,
             gate=gate,
             error_code=failure.code,
-            extra_calls=extra_calls if sent else extra_calls - 1,
+            extra_calls=extra_calls if begun else extra_calls - 1,
         )
     if interrupted and job.on_interrupt == OnInterrupt.RETRY and job.interrupts + 1 < MAX_CALLS:
-        return Outcome(
-            job_id=job.id,
-            worker_id=job.worker_id,
-            attempt=job.attempt,
-            state=JobState.QUEUED,
+        return _outcome(
+            job,
+            JobState.QUEUED,
             gate=gate,
             error_code=failure.code,
             extra_calls=extra_calls,
             interrupted=True,
             not_before=now + FIRST_RETRY_PAUSE * 2.0**job.interrupts,
         )
-    return Outcome(
-        job_id=job.id,
-        worker_id=job.worker_id,
-        attempt=job.attempt,
-        state=JobState.FAILED,
+    return _outcome(
+        job,
+        JobState.FAILED,
         gate=gate,
         error_code=failure.code,
         may_have_been_billed=failure.may_have_been_billed,
@@ -106,10 +100,8 @@ def after_failure(
 
 def released(job: ClaimedJob) -> Outcome:
     """The outcome of a claim given back at shutdown before its bytes left: it counts as nothing."""
-    return Outcome(
-        job_id=job.id,
-        worker_id=job.worker_id,
-        attempt=job.attempt,
-        state=JobState.QUEUED,
-        extra_calls=-1,
-    )
+    return _outcome(job, JobState.QUEUED, extra_calls=-1)
+
+
+def _outcome(job: ClaimedJob, state: JobState, **rest: Any) -> Outcome:
+    return Outcome(job_id=job.id, worker_id=job.worker_id, attempt=job.attempt, state=state, **rest)
