@@ -9,17 +9,19 @@ from pathlib import Path
 from tests.campaigns.checker import Evidence, Finding, check, ends
 from tests.campaigns.faults import Say
 from tests.campaigns.load import Load, Shape
-from tests.campaigns.stage import LEASE_SECONDS, Stage, stage
+from tests.campaigns.stage import Stage, stage
 from tests.eventually import eventually
 
 POISON_SECONDS = 30.0  # what its call would take
 LOSSES = 3
+LEASE_SECONDS = 2
 NOTICE_SECONDS = 2 * LEASE_SECONDS + 10
 
 
 def run(folder: Path, *, seconds: float, seed: int, say: Say) -> list[Finding]:
     """One poison job after another for `seconds` (one at least), beside harmless ones."""
-    with stage(folder, second_worker=False) as setting:
+    env = {"DRAGOMAN_LEASE_SECONDS": str(LEASE_SECONDS)}
+    with stage(folder, env=env, second_worker=False) as setting:
         system = setting.system
         # Harmless jobs ask for a retry: one that is killed beside the poison still completes.
         shape = Shape(kinds={"r": 1.0}, latency=(0.05, 0.1), rate=5, connections=8)

@@ -15,7 +15,7 @@ from tests.simulators import Remote
 SHAPE = Shape(kinds={"b": 1.0}, latency=(0.2, 2.0), rate=30)
 GRACE_SECONDS = 10  # as the stage sets it; every call is shorter
 RESTART_SECONDS = GRACE_SECONDS + 60  # the runner waits up to 30 s before it restarts again
-ROUND = ("chat-worker", "discovery-worker", "beat")
+ROUND = ("chat-worker", "discovery-worker")
 
 
 def run(folder: Path, *, seconds: float, seed: int, say: Say) -> list[Finding]:

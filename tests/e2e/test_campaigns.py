@@ -11,13 +11,14 @@ from tests.campaigns import faults_campaign, poison_campaign, rolling_campaign
 from tests.campaigns.checker import Finding, table
 
 Run = Callable[..., list[Finding]]
+SEED = 4275  # of 5,000 the one that draws most kinds of faults (10 of 11) in so short a time
 
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     ("run", "seconds"),
     [
-        pytest.param(faults_campaign.run, 30, id="faults"),
+        pytest.param(faults_campaign.run, 24, id="faults"),
         pytest.param(poison_campaign.run, 0, id="poison"),
         pytest.param(rolling_campaign.run, 0, id="rolling"),
     ],
@@ -25,5 +26,5 @@ Run = Callable[..., list[Finding]]
 def test_the_short_form_of_the_campaign_breaks_no_promise(
     run: Run, seconds: float, tmp_path: Path
 ) -> None:
-    findings = run(tmp_path, seconds=seconds, seed=1, say=print)
+    findings = run(tmp_path, seconds=seconds, seed=SEED, say=print)
     assert all(finding.holds for finding in findings), table(findings)
