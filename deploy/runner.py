@@ -21,7 +21,7 @@ class Backoff:
     first: float = 0.5
     factor: float = 2
     longest: float = 30
-    calm: float = 60
+    calm: float = 10
 
     def after(self, previous: float | None, ran: float) -> float:
         """The wait after a run of `ran` seconds that itself followed a wait of `previous`."""

@@ -26,6 +26,7 @@ class NoticeSender:
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
+        self._away = False
         self._waiting: queue.Queue[tuple[str, str] | None] = queue.Queue(maxsize=100_000)
         self._thread = threading.Thread(target=self._run, name="notices", daemon=True)
 
@@ -66,10 +67,16 @@ class NoticeSender:
             for channel, job_ids in by_channel.items():
                 self._redis.publish(channel, ",".join(job_ids))
         except redis.RedisError as fault:
-            logger.warning(
-                "notices lost; waiters fall back to reading",
-                extra={"count": len(batch), "reason": repr(fault)},
-            )
+            if not self._away:
+                logger.warning(
+                    "notices are lost; waiters fall back to reading",
+                    extra={"reason": repr(fault)},
+                )
+            self._away = True
+        else:
+            if self._away:
+                logger.info("notices go out again")
+            self._away = False
 
 
 def job_ids_of(message: object) -> Iterator[str]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+import redis
 from celery import Celery
 
 from services.chat_worker.engine import Engine
@@ -84,7 +85,11 @@ class ChatWorker:
     def drain(self, *, hops: int) -> None:
         """Answer the doorbell; a full worker passes the ring on, two hops at most."""
         self._keeper.ring()
-        self._doorbell.answered()
+        try:
+            self._doorbell.answered()
+        except redis.RedisError as fault:
+            # The bell rings again by itself when its key expires, a second after it was set.
+            logger.debug("the bell stays set", extra={"reason": repr(fault)})
         if self._engine.free <= 0 and hops < MAX_HOPS:
             self._outbox.ring(hops=hops + 1)
 
