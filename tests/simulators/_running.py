@@ -23,6 +23,7 @@ from tests.simulators._ledger import Calls, Stats
 from tests.simulators._simulator import Mode, Route, Simulator
 
 ROOT = Path(__file__).parents[2]
+TURNS_TO_SETTLE = 10
 
 
 class Running:
@@ -92,8 +93,11 @@ async def serve(
     listening(server.sockets[0].getsockname()[1])
     await stop.wait()
     server.close()
-    for peer in tuple(peers):
-        peer.transport.abort()
+    # Connections accepted just now become peers within a few turns of the loop.
+    for _ in range(TURNS_TO_SETTLE):
+        for peer in tuple(peers):
+            peer.transport.abort()
+        await asyncio.sleep(0)
     await server.wait_closed()
 
 
