@@ -30,11 +30,6 @@ def become(module: str, *arguments: str) -> NoReturn:
     os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])
 
 
-def run_tests(arguments: list[str]) -> NoReturn:
-    """Run the suite; the whole of it on two cores, where e2e tests keep to one (`xdist_group`)."""
-    become("pytest", *(arguments or ("-n", "2", "--dist", "loadgroup")))
-
-
 def lint() -> int:
     """Run every check, whatever the one before said; 1 when any failed."""
     failed = []

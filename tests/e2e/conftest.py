@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -46,11 +45,3 @@ def far_upstream() -> Iterator[Remote]:
 def name(request: pytest.FixtureRequest) -> str:
     """A provider name that no other test takes."""
     return str(request.node.name)[:100]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole systems run one after the other: each wants both cores for itself."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.xdist_group("e2e"))
