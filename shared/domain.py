@@ -1,7 +1,7 @@
 """The words of a chat job: states, the moves between them, and who may make each.
 
-The moves are data. The stores run them, the tests walk them, and the picture in
-`docs/state-machine.md` is drawn from them.
+The moves are data: the picture in `docs/state-machine.md` is drawn from them. The UPDATEs that make
+them are in `shared.store.jobs`.
 """
 
 from __future__ import annotations
@@ -59,11 +59,6 @@ MOVES: Final = (
     Move(JobState.QUEUED, JobState.FAILED, Writer.REGISTRY, "foreground deadline passed"),
     Move(JobState.IN_PROGRESS, JobState.FAILED, Writer.REGISTRY, "foreground deadline passed"),
 )
-
-
-def may_move(source: JobState, target: JobState, writer: Writer) -> bool:
-    """Whether `writer` may take a job from `source` to `target`."""
-    return any((m.source, m.target, m.writer) == (source, target, writer) for m in MOVES)
 
 
 class OnInterrupt(enum.StrEnum):
