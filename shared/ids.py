@@ -15,6 +15,7 @@ PROVIDER = "prov_"
 COMPLETION = "chatcmpl-"
 KEY = "key_"
 EVENT = "evt_"
+CHECK = "chk_"
 WORKER = "wrk_"
 
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")

@@ -6,8 +6,9 @@ commit in the order of their numbers; a sequence of the database would leave gap
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -18,7 +19,11 @@ from shared.store.schema import event, event_counter
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thin fact: what happened to which provider, at which revision. Never a body."""
+    """One fact: what happened to which provider, at which revision.
+
+    `detail` says what changed, in names only: never a key, an endpoint or a text of an upstream
+    server's but its model ids. It stays in the database; the stream carries the rest.
+    """
 
     seq: int
     id: str
@@ -26,9 +31,21 @@ class Event:
     subject: str
     revision: int
     at: float
+    detail: Mapping[str, Any] | None = None
 
 
-def append(tx: sa.Connection, type_: EventType, *, subject: str, revision: int, at: float) -> Event:
+_COLUMNS: Final = [event.c[name] for name in Event.__dataclass_fields__]
+
+
+def append(
+    tx: sa.Connection,
+    type_: EventType,
+    *,
+    subject: str,
+    revision: int,
+    at: float,
+    detail: Mapping[str, Any] | None = None,
+) -> Event:
     """Append one event in the transaction of the fact; returns it with its number."""
     seq = tx.execute(
         sa.update(event_counter)
@@ -36,11 +53,11 @@ def append(tx: sa.Connection, type_: EventType, *, subject: str, revision: int, 
         .values(seq=event_counter.c.seq + 1)
         .returning(event_counter.c.seq)
     ).scalar_one()
-    fact = Event(seq, ids.new(ids.EVENT), type_, subject, revision, at)
+    fact = Event(seq, ids.new(ids.EVENT), type_, subject, revision, at, detail)
+    values = {name: getattr(fact, name) for name in Event.__dataclass_fields__}
+    # JSON columns store None as the JSON `null`: here it means that nothing is to be told.
     tx.execute(
-        sa.insert(event).values(
-            seq=seq, id=fact.id, type=type_, subject=subject, revision=revision, at=at
-        )
+        sa.insert(event).values({**values, "detail": sa.null() if detail is None else detail})
     )
     return fact
 
@@ -53,12 +70,21 @@ def last_seq(tx: sa.Connection) -> int:
 
 def after(tx: sa.Connection, seq: int, *, limit: int) -> Sequence[Event]:
     """Up to `limit` events with larger numbers, oldest first."""
-    rows = tx.execute(
-        sa.select(
-            event.c.seq, event.c.id, event.c.type, event.c.subject, event.c.revision, event.c.at
-        )
-        .where(event.c.seq > seq)
-        .order_by(event.c.seq)
-        .limit(limit)
-    )
-    return [Event(r.seq, r.id, EventType(r.type), r.subject, r.revision, r.at) for r in rows]
+    query = sa.select(*_COLUMNS).where(event.c.seq > seq).order_by(event.c.seq).limit(limit)
+    return [_event(row) for row in tx.execute(query)]
+
+
+def timeline(
+    tx: sa.Connection, subject: str, *, limit: int, after: str | None = None, newest_first: bool
+) -> Sequence[Event]:
+    """Up to `limit` events of one provider, beginning behind the event with the id `after`."""
+    query = sa.select(*_COLUMNS).where(event.c.subject == subject).limit(limit)
+    if after is not None:
+        mark = sa.select(event.c.seq).where(event.c.id == after).scalar_subquery()
+        query = query.where(event.c.seq < mark if newest_first else event.c.seq > mark)
+    order = event.c.seq.desc() if newest_first else event.c.seq
+    return [_event(row) for row in tx.execute(query.order_by(order))]
+
+
+def _event(row: sa.Row[Any]) -> Event:
+    return Event(**{**row._mapping, "type": EventType(row.type)})

@@ -75,6 +75,8 @@ provider = sa.Table(
     sa.Column("max_concurrency", sa.Integer),  # of options; a column because the claim reads it
     sa.Column("enabled", sa.Boolean, nullable=False),
     sa.Column("revision", sa.Integer, nullable=False),
+    # How often a refresh was asked for; a check that begins later makes `refresh_seen` equal to it.
+    sa.Column("refresh_asked", sa.Integer, nullable=False, server_default="0"),
     _time("created_at", nullable=False),
     _time("updated_at", nullable=False),
     _time("deleted_at"),
@@ -113,6 +115,7 @@ event = sa.Table(
     sa.Column("subject", sa.Text, nullable=False),
     sa.Column("revision", sa.Integer, nullable=False),
     _time("at", nullable=False),
+    sa.Column("detail", _json()),  # what changed; only here, the stream stays thin
     sa.Index("ix_event_subject_seq", "subject", "seq"),
 )
 
@@ -130,6 +133,7 @@ discovery = sa.Table(
     sa.Column("failures", sa.Integer, nullable=False),  # in a row
     sa.Column("empty_lists", sa.Integer, nullable=False),  # in a row
     sa.Column("checking_until", sa.Double, nullable=False, server_default="0"),
+    sa.Column("refresh_seen", sa.Integer, nullable=False, server_default="0"),
     _time("next_check_at", nullable=False),
     sa.Index("ix_discovery_next_check_at", "next_check_at"),
 )
@@ -147,6 +151,22 @@ model = sa.Table(
     sa.Column("context_length", sa.BigInteger),
     sa.Column("raw", _json(), nullable=False),
     sa.Index("ix_model_upstream_id", "upstream_id"),
+)
+
+# Writers: registry inserts, discovery worker fills in. A test of values that are not saved yet;
+# rows live for ten minutes.
+provider_check = sa.Table(
+    "provider_check",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("key_id", sa.Text, nullable=False),  # who asked: bounds how many a minute
+    sa.Column("request_sealed", sa.Text, nullable=False),
+    sa.Column("result_sealed", sa.Text),  # the steps so far
+    sa.Column("done", sa.Boolean, nullable=False),
+    sa.Column("checking_until", sa.Double, nullable=False, server_default="0"),
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),  # claims so far
+    _time("created_at", nullable=False),
+    sa.Index("ix_provider_check_created_at", "created_at"),
 )
 
 # Writers: registry and chat worker, each its own moves (`shared.domain.MOVES`). `id` is the bare
@@ -197,6 +217,7 @@ chat_job = sa.Table(
     _where("ix_chat_job_running_worker", "state = 'in_progress'", "worker_id"),
     _where("ix_chat_job_running_provider", "state = 'in_progress'", "provider_id"),
     _where("ix_chat_job_suspect", "losses >= 2", "state"),
+    sa.Index("ix_chat_job_provider_id_id", "provider_id", "id"),
     _where("ix_chat_job_expires_at", "expires_at IS NOT NULL", "expires_at"),
 )
 
@@ -229,6 +250,8 @@ provider_gate = sa.Table(
     "provider_gate",
     metadata,
     sa.Column("provider_id", sa.Text, primary_key=True),
+    # A gate that closed on an older revision says nothing of what the provider is now.
+    sa.Column("provider_revision", sa.Integer, nullable=False, server_default="0"),
     _time("closed_at", nullable=False),
     _time("closed_until", nullable=False),
     sa.Column("reason", sa.Text),  # None while only strikes are counted
