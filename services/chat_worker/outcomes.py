@@ -15,6 +15,7 @@ from shared.errors import (
     Interrupted,
     JobFailure,
     OutboundForbidden,
+    UpstreamAuthenticationFailed,
     UpstreamFailure,
     UpstreamServerError,
     UpstreamStreamBroken,
@@ -46,18 +47,21 @@ def gate_effect(
     job: ClaimedJob, failure: JobFailure | None, *, call_started_at: float
 ) -> GateEffect | None:
     """What this call showed of its provider; None where it showed nothing."""
-    provider_id = job.target.id
+    called = (job.target.id, job.target.revision, call_started_at)
     if failure is None:
-        return GateEffect(provider_id, call_started_at)
+        return GateEffect(*called)
     if isinstance(failure, OutboundForbidden | DeadlineExceeded):
         return None
     if may_be_tried_again(failure):
-        return GateEffect(
-            provider_id, call_started_at, cause=failure.code, retry_after=failure.retry_after
-        )
+        return GateEffect(*called, cause=failure.code, retry_after=failure.retry_after)
     if is_ambiguous(failure) or isinstance(failure, UpstreamServerError):
-        return GateEffect(provider_id, call_started_at, cause=failure.code, strike=True)
-    return GateEffect(provider_id, call_started_at)  # it answered, if not to our liking
+        return GateEffect(*called, cause=failure.code, strike=True)
+    return GateEffect(*called)  # it answered, if not to our liking
+
+
+def did_nothing(failure: JobFailure) -> bool:
+    """Whether the provider provably did no work: it was not reached, or refused the call."""
+    return may_be_tried_again(failure) or isinstance(failure, UpstreamAuthenticationFailed)
 
 
 def after_failure(
@@ -95,6 +99,7 @@ def after_failure(
         error_code=failure.code,
         may_have_been_billed=failure.may_have_been_billed,
         extra_calls=extra_calls,
+        did_nothing=did_nothing(failure),
     )
 
 

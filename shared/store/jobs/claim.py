@@ -50,7 +50,8 @@ _LANES = sa.text(
         ) END AS running
     FROM lane
     JOIN provider ON provider.id = lane.provider_id
-    LEFT JOIN provider_gate AS gate ON gate.provider_id = lane.provider_id
+    LEFT JOIN provider_gate AS gate
+        ON gate.provider_id = lane.provider_id AND gate.provider_revision = provider.revision
     """
 )
 

@@ -7,6 +7,7 @@ dropped, its attempt is still written, because the money may have been spent.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 import sqlalchemy as sa
@@ -15,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from shared.domain import JobState
 from shared.store.jobs import gates
 from shared.store.jobs.rows import Fence, Outcome, Retention
-from shared.store.schema import chat_job, job_attempt
+from shared.store.schema import chat_job, job_attempt, provider
 
 _FENCE: Final = (
     chat_job.c.id == sa.bindparam("fence_id"),
@@ -60,6 +61,11 @@ _REQUEUE = (
 )
 
 
+_TAKING_JOBS: Final = sa.select(provider.c.id, provider.c.revision).where(
+    provider.c.id.in_(sa.bindparam("provider_ids", expanding=True)),
+    provider.c.deleted_at.is_(None),
+    provider.c.enabled.is_(True),
+)
 _HELD: Final = sa.select(chat_job.c.id, chat_job.c.worker_id, chat_job.c.attempt).where(
     chat_job.c.id.in_(sa.bindparam("job_ids", expanding=True)),
     sa.text("chat_job.state = 'in_progress'"),
@@ -77,6 +83,7 @@ def finish(
 ) -> set[Fence]:
     """End these claims; returns those whose row was still held, the others were fenced."""
     held = _still_held(tx, [outcome.fence for outcome in outcomes], lock=True)
+    outcomes = _asked_anew(tx, outcomes)
     ends = [o for o in outcomes if o.fence in held and o.state is not JobState.QUEUED]
     returns = [o for o in outcomes if o.fence in held and o.state is JobState.QUEUED]
     if ends:
@@ -86,6 +93,26 @@ def finish(
     _record(tx, outcomes, held)
     gates.apply(tx, [o.gate for o in outcomes if o.gate is not None], now=now)
     return held
+
+
+def _asked_anew(tx: sa.Connection, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+    """The outcomes, where a job that an outdated provider refused returns to the queue."""
+    refused = [o for o in outcomes if o.did_nothing and o.state is JobState.FAILED]
+    called = {o.fence: o.gate for o in refused if o.gate is not None}
+    if not called:
+        return outcomes
+    provider_ids = list({gate.provider_id for gate in called.values()})
+    rows = tx.execute(_TAKING_JOBS, {"provider_ids": provider_ids})
+    revisions = {row.id: row.revision for row in rows}
+    anew = {
+        fence
+        for fence, gate in called.items()
+        if revisions.get(gate.provider_id, gate.revision) != gate.revision
+    }
+    return [
+        replace(o, state=JobState.QUEUED, error_sealed=None) if o.fence in anew else o
+        for o in outcomes
+    ]
 
 
 def _end_row(outcome: Outcome, *, now: float, retention: Retention) -> dict[str, object]:

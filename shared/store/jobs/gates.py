@@ -3,7 +3,8 @@
 429, 503 and failures to connect close a gate; five 5xx answers or broken calls in a row do too.
 Past `closed_until` one waiting job at a time goes as a probe, and any answer opens the gate.
 Many calls that fail together close it once: an effect counts only when its call began after the
-gate was last closed.
+gate was last closed. A gate belongs to the revision of the provider that was called: whoever moves
+an endpoint or rotates a key need not wait for a pause that the old one earned.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ _OPEN: Final[dict[str, Any]] = {
     "strikes": 0,
     "probe_job": None,
 }
+_ANY: Final = {"provider_id": "", "provider_revision": 0}  # what tells two open gates apart
 # Locked in the order of the providers, so that two workers cannot wait for each other.
 _GATES: Final = (
     sa.select(provider_gate)
@@ -61,7 +63,7 @@ def apply(tx: sa.Connection, effects: Iterable[GateEffect], *, now: float) -> No
         before = gate = dict(row._mapping)
         for effect in sorted(by_provider[row.provider_id], key=lambda e: e.call_started_at):
             gate = _after(gate, effect, now=now)
-        if gate | {"provider_id": ""} == _OPEN | {"provider_id": ""}:
+        if gate | _ANY == _OPEN | _ANY:
             tx.execute(_FORGET, {"gate_of": row.provider_id})
         elif gate != before:
             values = {name: value for name, value in gate.items() if name != "provider_id"}
@@ -79,6 +81,10 @@ def set_probe(tx: sa.Connection, provider_id: str, job_id: str) -> None:
 
 def _after(gate: dict[str, Any], effect: GateEffect, *, now: float) -> dict[str, Any]:
     """The gate after one call."""
+    if effect.revision < gate["provider_revision"]:
+        return gate  # told of what the provider was before
+    if effect.revision > gate["provider_revision"]:
+        gate = gate | _OPEN | {"provider_revision": effect.revision}
     if effect.call_started_at < gate["closed_at"]:
         return gate  # began before the last closing: tells nothing new
     if effect.cause is None:

@@ -29,7 +29,13 @@ _QUERY = (
         provider_gate.c.cause.label("gate_cause"),
     )
     .join(provider, provider.c.id == chat_job.c.provider_id)
-    .outerjoin(provider_gate, provider_gate.c.provider_id == chat_job.c.provider_id)
+    .outerjoin(
+        provider_gate,
+        sa.and_(
+            provider_gate.c.provider_id == chat_job.c.provider_id,
+            provider_gate.c.provider_revision == provider.c.revision,
+        ),
+    )
 )
 _STATES: Final = sa.select(chat_job.c.id, chat_job.c.state).where(
     chat_job.c.id.in_(sa.bindparam("job_ids", expanding=True))

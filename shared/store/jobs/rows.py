@@ -142,10 +142,12 @@ class GateEffect:
     """What a call showed of its provider: answered, refused for the moment, or broke.
 
     `cause` None means that the provider answered; else it is the error code. `strike` only
-    counts; five in a row close the gate. `retry_after` (seconds) is what the upstream named.
+    counts; five in a row close the gate. `retry_after` (seconds) is what the upstream named,
+    `revision` that of the provider which was called.
     """
 
     provider_id: str
+    revision: int
     call_started_at: float
     cause: str | None = None
     strike: bool = False
@@ -157,6 +159,8 @@ class Outcome:
     """How one claim ended: `state` COMPLETED, FAILED, or QUEUED for a safe return to the queue.
 
     `extra_calls` are tries beyond the one that the claim counted (-1: none was begun after all).
+    `did_nothing`: the provider provably did no work. A FAILED such job returns to the queue when
+    the provider was changed since the claim: what failed is no longer what is registered.
     """
 
     job_id: str
@@ -172,6 +176,7 @@ class Outcome:
     extra_calls: int = 0
     interrupted: bool = False
     not_before: float = 0.0
+    did_nothing: bool = False
 
     @property
     def fence(self) -> Fence:

@@ -173,7 +173,8 @@ def outcome_of(job: ClaimedJob, state: JobState = JobState.COMPLETED, **changes:
 
 def refused(store: Store, *, at: float, retry_after: float | None = None) -> GateEffect:
     """What a call that could not connect, or was told to come later, showed."""
-    return GateEffect(store.provider_id, at, cause="upstream_unreachable", retry_after=retry_after)
+    cause = "upstream_unreachable"
+    return GateEffect(store.provider_id, 1, at, cause=cause, retry_after=retry_after)
 
 
 @pytest.fixture

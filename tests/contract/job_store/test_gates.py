@@ -52,7 +52,7 @@ def test_past_its_time_one_probe_goes_and_an_answer_opens_the_gate(store: Store)
     (probe,) = store.claim()
     assert probe.id == ids[0]
     assert store.claim() == []
-    store.finish(outcome_of(probe, gate=GateEffect(store.provider_id, store.now)))
+    store.finish(outcome_of(probe, gate=GateEffect(store.provider_id, 1, store.now)))
     assert [job.id for job in store.claim()] == ids[1:]
 
 
@@ -118,7 +118,7 @@ def test_an_answer_to_a_call_older_than_the_closing_opens_nothing(store: Store) 
             gate=refused(store, at=store.now, retry_after=30),
         )
     )
-    store.finish(outcome_of(first, gate=GateEffect(store.provider_id, store.now - 1)))
+    store.finish(outcome_of(first, gate=GateEffect(store.provider_id, 1, store.now - 1)))
     assert store.claim() == []
 
 
@@ -130,6 +130,7 @@ def test_five_broken_calls_in_a_row_close_the_gate_and_an_answer_between_resets(
         (job,) = store.claim(1)
         gate = GateEffect(
             store.provider_id,
+            1,
             store.now,
             cause="upstream_server_error" if strike else None,
             strike=strike,
@@ -143,7 +144,7 @@ def test_five_broken_calls_in_a_row_close_the_gate_and_an_answer_between_resets(
     store.submit()
     assert store.get(store.submit()).gate_reason is None
     (job, _) = store.claim()
-    gate = GateEffect(store.provider_id, store.now, cause="upstream_server_error", strike=True)
+    gate = GateEffect(store.provider_id, 1, store.now, cause="upstream_server_error", strike=True)
     store.finish(outcome_of(job, JobState.FAILED, error_code="upstream_server_error", gate=gate))
     store.submit()
     assert store.claim() == []

@@ -158,3 +158,13 @@ def test_a_release_at_shutdown_counts_as_nothing() -> None:
     outcome = outcomes.released(job())
     assert (outcome.state, outcome.extra_calls, outcome.interrupted) == (JobState.QUEUED, -1, False)
     assert outcome.gate is None
+
+
+@pytest.mark.parametrize("failure", [*NOT_SENT, *REFUSED_FOR_NOW, FINAL[1]], ids=lambda f: f.code)
+def test_what_did_nothing_may_be_asked_anew_of_a_changed_provider(failure: JobFailure) -> None:
+    assert after(failure, on_unavailable="fail").did_nothing
+
+
+@pytest.mark.parametrize("failure", [*AMBIGUOUS, *FINAL[2:]], ids=lambda f: f.code)
+def test_what_may_have_cost_something_is_never_asked_anew(failure: JobFailure) -> None:
+    assert not after(failure, on_unavailable="fail").did_nothing
