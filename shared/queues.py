@@ -27,6 +27,7 @@ TASK_PURGE: Final = "chat.purge_expired"
 TASK_REFRESH: Final = "discovery.refresh"
 TASK_REFRESH_DUE: Final = "discovery.refresh_due"
 TASK_OBSERVE: Final = "discovery.observe"
+TASK_CHECK: Final = "discovery.check"
 
 KEY_PREFIX: Final = "dragoman:"
 BELL_MS: Final = 1_000  # one drain a second and queue at most while nobody answers the bell
