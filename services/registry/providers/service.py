@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from services.registry.database import batch_memo
 from services.registry.parts import Parts
 from services.registry.providers import documents, slugs
+from services.registry.providers.lookup import find_visible, unknown
 from shared import ids, live
 from shared.domain import DiscoveryStatus
-from shared.errors import InvalidValue, ProviderNotFound, StaleRevision
+from shared.errors import InvalidValue, StaleRevision
 from shared.store import catalogue, jobs, providers
 from shared.store.access import Caller
 from shared.store.catalogue import Verdict
@@ -112,7 +113,7 @@ class Providers:
         """The provider with this id or slug; raises ProviderNotFound."""
 
         def find(tx: sa.Connection) -> Seen:
-            provider = _visible(tx, reference, caller)
+            provider = find_visible(tx, reference, caller)
             return provider, catalogue.verdicts(tx, [provider.id]).get(provider.id)
 
         return self._transactions.read(find)
@@ -140,14 +141,14 @@ class Providers:
 
         def remove(tx: sa.Connection) -> Sequence[str]:
             batch_memo(tx).clear()
-            provider = _visible(tx, reference, caller)
+            provider = find_visible(tx, reference, caller)
             if not may(provider.revision):
                 raise StaleRevision(
                     f"Expected If-Match to name revision {provider.revision}, got another one. "
                     "Read the provider again."
                 )
             if providers.delete(tx, provider.id, at=now) is None:
-                raise _unknown(reference)
+                raise unknown(reference)
             return jobs.fail_of_deleted_provider(tx, provider.id, now=now, retention=retention)
 
         ended = self._transactions.write(remove)
@@ -163,21 +164,3 @@ class _Taken:
 
     def __contains__(self, slug: object) -> bool:
         return providers.by_slug(self._tx, str(slug)) is not None
-
-
-def _visible(tx: sa.Connection, reference: str, caller: Caller) -> Provider:
-    provider = None
-    if ids.bare(ids.PROVIDER, reference) is not None:
-        provider = providers.by_id(tx, reference)
-    elif slugs.is_slug(reference):
-        provider = providers.by_slug(tx, reference)
-    if provider is None or not provider.visible_to(caller.owner, admin=caller.is_admin):
-        raise _unknown(reference)
-    return provider
-
-
-def _unknown(reference: str) -> ProviderNotFound:
-    return ProviderNotFound(
-        f"Expected the id or slug of a provider, got {reference[:100]!r}. "
-        "GET /v1/providers shows what there is."
-    )
