@@ -22,6 +22,7 @@ from shared.queues import TASK_OBSERVE, Doorbell
 REST_AFTER_ERROR: Final = 0.5  # seconds
 LISTEN_SECONDS: Final = 1.0
 REPEAT_AFTER: Final = 30.0  # discovery may have found otherwise since, or lost the hint
+NEWS_AFTER: Final = 1.0  # a provider that answers now so, now so, is not told of more often
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +30,20 @@ logger = logging.getLogger(__name__)
 class Outbox:
     """Sends one kind of hint at a time from its own thread; the newest request wins."""
 
-    def __init__(self, celery: Celery, doorbell: Doorbell) -> None:
+    def __init__(
+        self,
+        celery: Celery,
+        doorbell: Doorbell,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._celery = celery
         self._doorbell = doorbell
         self._change = threading.Condition()
         self._hops: int | None = None
         self._observed: dict[str, tuple[int, str]] = {}  # provider → (revision, verdict), unsent
-        self._told: dict[tuple[str, int, str], float] = {}  # … → when, by the monotonic clock
+        self._told: dict[str, tuple[int, str, float]] = {}  # … and when, by the monotonic clock
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
 
@@ -51,15 +59,24 @@ class Outbox:
 
     def observe(self, provider_id: str, revision: int, verdict: DiscoveryStatus) -> None:
         """Tell discovery soon, unless this process told it the same a moment ago."""
-        fact, now = (provider_id, revision, verdict.value), time.monotonic()
+        now = self._clock()
         with self._change:
-            if now - self._told.get(fact, float("-inf")) < REPEAT_AFTER:
-                return
+            told = self._told.get(provider_id)
+            if told is not None:
+                same = told[:2] == (revision, verdict.value)
+                if now - told[2] < (REPEAT_AFTER if same else NEWS_AFTER):
+                    return
             if len(self._told) > 10_000:
                 self._told.clear()
-            self._told[fact] = now
+            self._told[provider_id] = (revision, verdict.value, now)
             self._observed[provider_id] = (revision, verdict.value)
             self._change.notify()
+
+    def stumbled(self, provider_id: str) -> None:
+        """A call failed: the next that succeeds is news, whatever was told before."""
+        with self._change:
+            if (told := self._told.get(provider_id)) is not None:
+                self._told[provider_id] = (told[0], "", told[2])
 
     def stop(self) -> None:
         """End the thread; what waits is dropped."""

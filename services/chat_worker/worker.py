@@ -114,7 +114,9 @@ class ChatWorker:
             verdict = DiscoveryStatus.OK
         elif outcome.error_code == UpstreamAuthenticationFailed.code:
             verdict = DiscoveryStatus.AUTH_FAILED
-        if verdict is not None:
+        if verdict is None:
+            self._outbox.stumbled(outcome.gate.provider_id)
+        else:
             self._outbox.observe(
                 outcome.gate.provider_id, outcome.evidence.provider_revision, verdict
             )
