@@ -160,7 +160,7 @@ class Registry:
         with self.database.write() as tx:
             tx.execute(
                 sa.insert(provider_gate).values(
-                    provider_id=provider_id, failures=1, strikes=0, **row
+                    provider_id=provider_id, provider_revision=1, failures=1, strikes=0, **row
                 )
             )
 
