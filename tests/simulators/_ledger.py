@@ -18,6 +18,7 @@ class Stats(msgspec.Struct, frozen=True):
     closed_early: int = 0  # the client left before the answer
     dropped: int = 0  # we closed without an answer, because the call asked for it
     model_lists: int = 0  # requests to the models route
+    others: int = 0  # requests to any other path
 
 
 class Calls(msgspec.Struct):
@@ -44,6 +45,7 @@ class Ledger:
         self._total = Calls()
         self._high_water = 0
         self._model_lists = 0
+        self._others = 0
 
     def begin(self, mark: str) -> Calls:
         """A call came; its later end is told on what this returns."""
@@ -79,6 +81,11 @@ class Ledger:
         self._model_lists += 1
         self._notify()
 
+    def miss(self) -> None:
+        """Another path was asked."""
+        self._others += 1
+        self._notify()
+
     def stats(self) -> Stats:
         """The numbers as they are now."""
         total = self._total
@@ -90,6 +97,7 @@ class Ledger:
             closed_early=total.closed_early,
             dropped=total.dropped,
             model_lists=self._model_lists,
+            others=self._others,
         )
 
     def calls(self) -> dict[str, Calls]:
@@ -107,6 +115,7 @@ class Ledger:
         self._total = Calls(begun=in_flight)
         self._high_water = in_flight
         self._model_lists = 0
+        self._others = 0
         self._notify()
 
     def wait_until(self, reached: Callable[[Stats], bool], timeout: float) -> Stats:

@@ -39,6 +39,7 @@ class Running:
         self.simulator = simulator
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
+        self.endpoint = self.url + simulator.dialect.base  # what to register
         self._loop = loop
         self._stop = stop
 

@@ -7,6 +7,7 @@ the models route or both misbehave the way that this dialect's server would.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import enum
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,10 @@ from tests.simulators._ledger import Calls, Ledger
 
 Route = Literal["chat", "models"]
 HTML: Final = Reply(200, b"<!doctype html><title>Welcome</title><h1>It works!</h1>", "text/html")
+# llama.cpp's; most others refuse the connection, or let it wait, while they load.
+LOADING: Final = json_reply(
+    {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}}, 503
+)
 KEPT_REQUESTS: Final = 1000
 
 
@@ -31,8 +36,10 @@ class Mode(enum.StrEnum):
     HTML = "html"  # 200 with a web page
     ROUTE_MISSING = "route-missing"  # 404 of a path that this server does not have
     LOADING = "loading"  # 503 while the model loads
-    RATE_LIMITED = "rate-limited"  # 429 with Retry-After
+    RATE_LIMITED = "rate-limited"  # 429 with the simulator's Retry-After
+    UNPAID = "unpaid"  # 402
     SERVER_ERROR = "server-error"  # 500
+    ERROR_IN_200 = "error-in-200"  # 200 whose document is an error
     SILENT = "silent"  # reads the request and never answers: a black hole
 
 
@@ -41,15 +48,19 @@ class Dialect:
     """How one kind of server speaks. Sources are in each dialect's module."""
 
     name: str
-    list_models: Callable[[Sequence[str]], Any]  # ids → document of GET /v1/models
+    list_models: Callable[[Sequence[str]], Any] | None  # ids → the list; None: no such route
     complete: Callable[[Mapping[str, Any], str], Any]  # request, model → document of the answer
     fail: Callable[[int, str], Reply]  # status, message → error answer
     unauthorized: Reply
     no_such_path: Reply
     wrong_method: Reply
     no_such_model: Callable[[str], Reply] | None  # None: answers with its own model
+    keyless: Reply | None = None  # what no key at all gets; None: `unauthorized`
     models_need_key: bool = True
-    public: Mapping[str, Reply] = field(default_factory=dict)  # GET paths that need no key
+    loading: Reply = LOADING
+    base: str = "/v1"  # before /models and /chat/completions
+    public: Mapping[str, Reply] = field(default_factory=dict)  # other paths, open to all
+    content_type: str = "application/json"  # of good answers
 
 
 class CallOptions(msgspec.Struct):
@@ -67,6 +78,7 @@ class ChatRequest(msgspec.Struct):
     """The fields of a chat request that the simulators act on."""
 
     model: str = ""
+    messages: list[msgspec.Raw] | None = None
     user: str = ""  # the mark: whose call this is
     sim: CallOptions | None = None
 
@@ -88,7 +100,8 @@ class Simulator:
         self.key = key
         self.latency = latency
         self.keep_alive = keep_alive
-        self.retry_after = "2"
+        self.retry_after: str | None = "2"
+        self.empty_lists = 0  # of the coming lists so many hold no model
         self.modes: dict[Route, Mode] = {"chat": Mode.NORMAL, "models": Mode.NORMAL}
         self.requests: deque[Request] = deque(maxlen=KEPT_REQUESTS)
         self.ledger = Ledger()
@@ -97,16 +110,17 @@ class Simulator:
 
     def handle(self, exchange: Exchange) -> None:
         """Answer one request, now or later; runs on the simulator's loop."""
-        request = exchange.request
+        request, base = exchange.request, self.dialect.base
         self.requests.append(request)
-        if request.path == "/v1/chat/completions":
+        if request.path == f"{base}/chat/completions":
             self._chat(exchange)
-        elif request.path == "/v1/models":
+        elif request.path == f"{base}/models":
             self.ledger.list_models()
             if (reply := self._list(request)) is not None:
                 exchange.reply(reply)
         else:
-            exchange.reply(self.dialect.public.get(request.path, self.dialect.no_such_path))
+            self.ledger.miss()
+            exchange.reply(self._other(request))
 
     def hold(self) -> None:
         """Begin no answer from now on, until `release`."""
@@ -119,24 +133,35 @@ class Simulator:
         for think in held:
             think()
 
+    def _other(self, request: Request) -> Reply:
+        if all(mode is Mode.LOADING for mode in self.modes.values()):
+            return self.dialect.loading
+        return self.dialect.public.get(request.path, self.dialect.no_such_path)
+
     def _list(self, request: Request) -> Reply | None:
+        if self.dialect.list_models is None:
+            return self.dialect.no_such_path
         if request.method != "GET":
             return self.dialect.wrong_method
         if (mode := self.modes["models"]) is not Mode.NORMAL:
             return self._misbehaviour(mode)
-        if self.dialect.models_need_key and self._refuses(request):
-            return self.dialect.unauthorized
-        return json_reply(self.dialect.list_models(self.models))
+        if self.dialect.models_need_key and (refusal := self._refusal(request)) is not None:
+            return refusal
+        models = self.models
+        if self.empty_lists:
+            self.empty_lists -= 1
+            models = []
+        return self._good(self.dialect.list_models(models))
 
     def _chat(self, exchange: Exchange) -> None:
         request = exchange.request
+        if request.method != "POST":
+            exchange.reply(self.dialect.wrong_method)
+            return
         try:
             chat = msgspec.json.decode(request.body, type=ChatRequest)
         except msgspec.MsgspecError as error:
-            wrong = request.method != "POST"
-            exchange.reply(
-                self.dialect.wrong_method if wrong else self.dialect.fail(400, str(error))
-            )
+            exchange.reply(self.dialect.fail(400, str(error)))
             return
         calls = self.ledger.begin(chat.user)
         exchange.on_closed = lambda: self.ledger.close_early(calls)
@@ -176,21 +201,30 @@ class Simulator:
         mode = self.modes["chat"]
         if mode is not Mode.NORMAL and (reply := self._misbehaviour(mode)) is not None:
             return reply
-        if self._refuses(request):
-            return self.dialect.unauthorized
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
+        if chat.messages is None:
+            return self.dialect.fail(400, "'messages' is required")
         if options.html:
             return HTML
         if options.status != 200:
             reply = self.dialect.fail(options.status, "The call asked for this failure.")
-            wait = {} if options.retry_after is None else {"Retry-After": options.retry_after}
-            return Reply(reply.status, reply.body, reply.content_type, wait)
+            return _after(reply, options.retry_after)
         if chat.model not in self.models and self.dialect.no_such_model is not None:
             return self.dialect.no_such_model(chat.model)
-        model = chat.model if chat.model in self.models else self.models[0]
-        return json_reply(self.dialect.complete(request.json(), model))
+        own = chat.model in self.models or not self.models
+        model = chat.model if own else self.models[0]
+        return self._good(self.dialect.complete(request.json(), model))
 
-    def _refuses(self, request: Request) -> bool:
-        return self.key is not None and request.bearer != self.key
+    def _good(self, document: Any) -> Reply:
+        return Reply(200, msgspec.json.encode(document), self.dialect.content_type)
+
+    def _refusal(self, request: Request) -> Reply | None:
+        if self.key is None or request.bearer == self.key:
+            return None
+        if request.bearer is None and self.dialect.keyless is not None:
+            return self.dialect.keyless
+        return self.dialect.unauthorized
 
     def _misbehaviour(self, mode: Mode) -> Reply | None:
         match mode:
@@ -201,12 +235,19 @@ class Simulator:
             case Mode.ROUTE_MISSING:
                 return self.dialect.no_such_path
             case Mode.LOADING:
-                error = {"message": "Loading model", "type": "unavailable_error", "code": 503}
-                return json_reply({"error": error}, 503)
+                return self.dialect.loading
             case Mode.RATE_LIMITED:
-                reply = self.dialect.fail(429, "Too many requests.")
-                return Reply(429, reply.body, headers={"Retry-After": self.retry_after})
+                return _after(self.dialect.fail(429, "Too many requests."), self.retry_after)
+            case Mode.UNPAID:
+                return self.dialect.fail(402, "Insufficient credits.")
             case Mode.SERVER_ERROR:
                 return self.dialect.fail(500, "Internal server error.")
+            case Mode.ERROR_IN_200:
+                return dataclasses.replace(self.dialect.fail(502, "Provider error."), status=200)
             case _:
                 return None
+
+
+def _after(reply: Reply, seconds: str | None) -> Reply:
+    """`reply` with a Retry-After, where there is one."""
+    return dataclasses.replace(reply, headers={"Retry-After": seconds} if seconds else {})

@@ -27,7 +27,7 @@ def fail(status: int, message: str) -> Reply:
 
 def list_models(ids: Sequence[str]) -> Any:
     """One entry whose owner is itself, created at 0."""
-    entries = [{"id": ids[0], "object": "model", "created": 0, "owned_by": ids[0]}]
+    entries = [{"id": name, "object": "model", "created": 0, "owned_by": name} for name in ids[:1]]
     return {"object": "list", "data": entries}
 
 

@@ -1,4 +1,4 @@
-"""vLLM's OpenAI server, 0.10.1 and later (UPSTREAMS.md section 2).
+"""vLLM's OpenAI server, before 0.10.1 and since (UPSTREAMS.md section 2).
 
 The key guards `/v1/*` only; a wrong one gets `{"error":"Unauthorized"}`. Errors carry an int code
 and a class name as type. Unknown paths are FastAPI's `{"detail":…}`.
@@ -7,6 +7,7 @@ and a class name as type. Unknown paths are FastAPI's `{"detail":…}`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tests.simulators._http import Reply, json_reply
@@ -79,6 +80,14 @@ def complete(request: Mapping[str, Any], model: str) -> Any:
     }
 
 
+def complete_old(request: Mapping[str, Any], model: str) -> Any:
+    """The same, with the reasoning under its older name."""
+    answer = complete(request, model)
+    message = answer["choices"][0]["message"]
+    message["reasoning_content"] = message.pop("reasoning")
+    return answer
+
+
 VLLM = Dialect(
     name="vllm",
     list_models=list_models,
@@ -90,8 +99,21 @@ VLLM = Dialect(
     no_such_model=lambda name: fail(404, f"The model `{name}` does not exist."),
     public={"/health": Reply(200), "/version": json_reply({"version": "0.10.1"})},
 )
+VLLM_OLD = replace(
+    VLLM,
+    name="vllm-old",
+    complete=complete_old,
+    fail=fail_flat,
+    no_such_model=lambda name: fail_flat(404, f"The model `{name}` does not exist."),
+    public={"/health": Reply(200), "/version": json_reply({"version": "0.8.5"})},
+)
 
 
 def vllm(**options: Any) -> Simulator:
     """A vLLM that serves `models` (default: one Llama) with `key`."""
     return Simulator(VLLM, **{"models": ["meta-llama/Llama-3.3-70B-Instruct"], **options})
+
+
+def vllm_old(**options: Any) -> Simulator:
+    """A vLLM before 0.10.1."""
+    return Simulator(VLLM_OLD, **{"models": ["Qwen/Qwen2.5-7B-Instruct"], **options})

@@ -1,0 +1,120 @@
+"""Every simulator that can be started by hand: `./dragoman simulate NAME`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tests.simulators._running import serve
+from tests.simulators._simulator import Mode, Simulator
+from tests.simulators.counting import CountingSimulator
+from tests.simulators.groq import groq
+from tests.simulators.litellm import litellm
+from tests.simulators.llama_cpp import llama_cpp, llama_cpp_old, llama_cpp_router
+from tests.simulators.lm_studio import lm_studio, lm_studio_loaded
+from tests.simulators.no_models_route import no_models_route
+from tests.simulators.ollama import ollama
+from tests.simulators.openrouter import openrouter
+from tests.simulators.tgi import tgi
+from tests.simulators.together import together
+from tests.simulators.vllm import vllm, vllm_old
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What was asked for on the command line; `latency` in seconds, `port` 0 for any free one."""
+
+    port: int = 0
+    key: str | None = None
+    models: Sequence[str] = ()
+    latency: float = 0.0
+    mode: str | None = None
+    models_mode: str | None = None
+
+
+class Unfit(Exception):
+    """This simulator cannot be as it was wished; the message is a sentence."""
+
+
+Listening = Callable[[str, str], None]  # the URL of the server, and what an endpoint adds to it
+# Serves until the event is set, says where it listens, and returns what it was asked.
+Serve = Callable[[Wish, asyncio.Event, Listening], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One simulator: how it differs from the others, in a line, and how to serve it."""
+
+    line: str
+    serve: Serve
+
+
+def of_dialect(line: str, make: Callable[..., Simulator]) -> Offer:
+    """The offer of a simulator that speaks a dialect."""
+
+    async def serve_it(wish: Wish, stop: asyncio.Event, listening: Listening) -> str:
+        models = {"models": wish.models} if wish.models else {}
+        simulator = make(key=wish.key, latency=wish.latency, **models)
+        mode = _mode(wish.mode) or Mode.NORMAL
+        simulator.modes = {"chat": mode, "models": _mode(wish.models_mode) or mode}
+
+        def listens(port: int) -> None:
+            listening(f"http://127.0.0.1:{port}", simulator.dialect.base)
+
+        await serve(simulator, stop, listens, wish.port)
+        return summary(simulator)
+
+    return Offer(line, serve_it)
+
+
+def _mode(text: str | None) -> Mode | None:
+    if text is None:
+        return None
+    if text not in set(Mode):
+        raise Unfit(f"expected one of the modes {', '.join(Mode)}, got {text!r}")
+    return Mode(text)
+
+
+def summary(simulator: Simulator) -> str:
+    """What a simulator was asked, in a sentence."""
+    stats = simulator.ledger.stats()
+    chats = f"{_times(stats.begun, 'chat')} ({stats.answered} answered)"
+    told = f"It was asked for its models {_times(stats.model_lists, 'time')}, and for {chats}."
+    if stats.others:
+        base = simulator.dialect.base
+        routes = (f"{base}/models", f"{base}/chat/completions")
+        strays = [f"{r.method} {r.path}" for r in simulator.requests if r.path not in routes]
+        last = f", last {strays[-1]}" if strays else ""
+        told += f" {_times(stats.others, 'request')} went to other paths{last}."
+    return told
+
+
+def _times(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+OFFERS: Final[Mapping[str, Offer]] = {
+    "vllm": of_dialect("vLLM 0.10.1 and later: `max_model_len`, codes are numbers", vllm),
+    "vllm-old": of_dialect("vLLM before 0.10.1: the error is the whole document", vllm_old),
+    "ollama": of_dialect("Ollama: no key; without models its list is null", ollama),
+    "tgi": of_dialect("TGI: lists without checking the key; 401 has an empty body", tgi),
+    "llama.cpp": of_dialect("llama-server with one model: every model name is fine", llama_cpp),
+    "llama.cpp-old": of_dialect("an older llama-server: lists to everybody", llama_cpp_old),
+    "llama.cpp-router": of_dialect(
+        "llama-server's router: models loaded, loading and unloaded", llama_cpp_router
+    ),
+    "lm-studio": of_dialect("LM Studio: all downloads, embeddings too; 200 for all", lm_studio),
+    "lm-studio-loaded": of_dialect(
+        "LM Studio without just-in-time loading: loaded models only", lm_studio_loaded
+    ),
+    "openrouter": of_dialect("OpenRouter: lists without a key; errors inside a 200", openrouter),
+    "together": of_dialect("Together: its list is a bare array", together),
+    "groq": of_dialect("Groq: below /openai/v1, `context_window`", groq),
+    "no-models-route": of_dialect("chats and lists nothing, as Perplexity", no_models_route),
+    "litellm": of_dialect("LiteLLM's proxy: codes are texts, a wrong key is 400", litellm),
+    "counting": of_dialect(
+        "counts calls by the request's `user`; see /sim/stats", CountingSimulator
+    ),
+}

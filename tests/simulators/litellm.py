@@ -1,0 +1,77 @@
+"""LiteLLM's proxy without a database (UPSTREAMS.md section 2).
+
+Recorded from a real one: `tests/samples/litellm`. Every model is as old as its source code; codes
+are texts; a wrong key is 400 `no_db_connection`, and no key at all a 500 in plain text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.simulators._http import Reply, json_reply
+from tests.simulators._simulator import Dialect, Simulator
+
+CREATED = 1_677_610_602
+_TYPES = {400: "invalid_request_error", 429: "throttling_error"}
+
+
+def fail(status: int, message: str, kind: str | None = None) -> Reply:
+    """OpenAI's error object; the code is the status as a text."""
+    kind = kind or _TYPES.get(status, "internal_server_error")
+    error = {"message": message, "type": kind, "param": None, "code": str(status)}
+    return json_reply({"error": error}, status)
+
+
+def no_such_model(name: str) -> Reply:
+    """400, with the message once more in LiteLLM's own field."""
+    message = f"/chat/completions: Invalid model name passed in model={name}."
+    error = {
+        "message": message,
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "400",
+        "provider_specific_fields": {"error": message},
+    }
+    return json_reply({"error": error}, 400)
+
+
+def list_models(ids: Sequence[str]) -> Any:
+    """Everything is owned by openai."""
+    entries = [
+        {"id": name, "object": "model", "created": CREATED, "owned_by": "openai"} for name in ids
+    ]
+    return {"data": entries, "object": "list"}
+
+
+def complete(request: Mapping[str, Any], model: str) -> Any:
+    """An answer reduced to what every provider has."""
+    text = f"LiteLLM answers {len(request['messages'])} message(s)."
+    message = {"content": text, "role": "assistant"}
+    return {
+        "id": "chatcmpl-fd98b9e3-0000-4000-8000-000000000000",
+        "created": 1_795_000_000,
+        "model": model,
+        "object": "chat.completion",
+        "choices": [{"finish_reason": "stop", "index": 0, "message": message}],
+        "usage": {"completion_tokens": 20, "prompt_tokens": 10, "total_tokens": 30},
+    }
+
+
+LITELLM = Dialect(
+    name="litellm",
+    list_models=list_models,
+    complete=complete,
+    fail=fail,
+    unauthorized=fail(400, "No connected db.", "no_db_connection"),
+    keyless=Reply(500, b"Internal Server Error", "text/plain; charset=utf-8"),
+    no_such_path=json_reply({"detail": "Not Found"}, 404),
+    wrong_method=json_reply({"detail": "Method Not Allowed"}, 405),
+    no_such_model=no_such_model,
+    public={"/": json_reply("LiteLLM: RUNNING")},
+)
+
+
+def litellm(**options: Any) -> Simulator:
+    """A proxy in front of two models."""
+    return Simulator(LITELLM, **{"models": ["fake-chat", "openai/gpt-4o-mini"], **options})
