@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from shared.errors import ConfigurationError
+from shared.keyring import Keyring
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Settings:
     host: str
     port: int
     registry_workers: int
-    keyring: str | None
+    keyring: Keyring | None
     keyring_file: Path
     admin_key_file: Path
     lease_seconds: float
@@ -58,8 +59,8 @@ def _path(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
 
-def _optional(text: str) -> str | None:
-    return text or None
+def _keyring(text: str) -> Keyring | None:
+    return Keyring.parse(text, origin="DRAGOMAN_KEYRING") if text else None
 
 
 def _number(low: float, high: float) -> Callable[[str], float]:
@@ -167,7 +168,7 @@ SETTINGS: Final[dict[str, Setting]] = {
         "DRAGOMAN_KEYRING",
         "",
         "the keyring itself, instead of a file",
-        _optional,
+        _keyring,
         secret=True,
     ),
     "keyring_file": Setting(
@@ -243,6 +244,8 @@ def load(environ: Mapping[str, str]) -> Settings:
         except _Expected as expected:
             got = "something else (hidden)" if setting.secret and "@" in text else f'"{text}"'
             faults.append(f"{setting.variable}: expected {expected}, got {got}")
+        except ConfigurationError as fault:
+            faults.extend(fault.faults)
     known = {setting.variable for setting in SETTINGS.values()} | INTERNAL_VARIABLES
     for variable in sorted(environ):
         if variable.startswith("DRAGOMAN_") and variable not in known:
@@ -263,7 +266,7 @@ def shown(settings: Settings) -> dict[str, str]:
     for name, setting in SETTINGS.items():
         value = getattr(settings, name)
         text = "" if value is None else str(value)
-        if name == "keyring" and text:
+        if isinstance(value, Keyring):
             text = "***"
         elif setting.secret:
             text = without_password(text)

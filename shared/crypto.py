@@ -2,113 +2,174 @@
 
 A sealed value reads `v1.<kid>.<nonce>.<ciphertext>` (base64url without padding). Its associated
 data are `kid|table|row|column`, so that a ciphertext moved to another row does not open.
+
+A sealer follows its keyring's file: a rotation of the master key needs no restart.
 """
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import hmac
-import json
+import logging
+import math
 import os
-import secrets
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from shared.config import Settings
 from shared.errors import ConfigurationError, DragomanError
+from shared.keyring import Keyring, KeyringFile, Signature, decode, encode
 
-_NONCE_BYTES = 12
+LOOK_SECONDS: Final = 1.0  # between two looks at the keyring's file
+_NONCE_BYTES: Final = 12
+
+logger = logging.getLogger(__name__)
 
 
 class SealBroken(DragomanError):
     """A sealed value does not open: wrong place, wrong keyring, or changed bytes."""
 
 
-def _encode(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
-
-
-def _decode(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
 @dataclass(frozen=True, slots=True)
-class Keyring:
-    """The master keys by key id, the id that seals new values, and the key of our fingerprints.
-
-    As JSON: `{"primary": kid, "keys": {kid: base64 of 32 bytes}, "pepper": base64 of 32 bytes}`.
-    """
+class _Ciphers:
+    """One state of a sealer; it is replaced whole, so that no thread sees half of it."""
 
     primary: str
-    keys: dict[str, bytes] = field(repr=False)
-    pepper: bytes = field(repr=False)
-
-    @classmethod
-    def generate(cls) -> Keyring:
-        """A keyring with one fresh key."""
-        kid = secrets.token_hex(4)
-        return cls(primary=kid, keys={kid: os.urandom(32)}, pepper=os.urandom(32))
-
-    @classmethod
-    def parse(cls, text: str, *, origin: str) -> Keyring:
-        """The keyring written as JSON in `text`; `origin` names it in the fault.
-
-        Raises ConfigurationError without quoting the content.
-        """
-        expected = f"{origin}: expected a keyring as written by `dragoman migrate`"
-        try:
-            document = json.loads(text)
-            keys = {str(kid): _decode(key) for kid, key in document["keys"].items()}
-            ring = cls(str(document["primary"]), keys, _decode(document["pepper"]))
-        except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):
-            raise ConfigurationError([f"{expected}, got something that is no such JSON"]) from None
-        if ring.primary not in ring.keys or any(len(key) != 32 for key in ring.keys.values()):
-            raise ConfigurationError([f"{expected}, got no primary, or a key of another size"])
-        return ring
-
-    def dump(self) -> str:
-        """The JSON that `parse` reads. It is a secret: write it to a 0600 file only."""
-        keys = {kid: _encode(key) for kid, key in self.keys.items()}
-        document = {"primary": self.primary, "keys": keys, "pepper": _encode(self.pepper)}
-        return json.dumps(document, indent=1)
+    by_kid: Mapping[str, AESGCM]
 
 
 class Sealer:
-    """Seals and opens values for one keyring; safe to share between threads."""
+    """Seals and opens values for one keyring; safe to share between threads and greenlets.
 
-    def __init__(self, keyring: Keyring) -> None:
-        self._primary = keyring.primary
-        self._ciphers = {kid: AESGCM(key) for kid, key in keyring.keys.items()}
+    With a `file` it looks there before sealing, once a second at most, and at once when it meets
+    an unknown key. A file that cannot be used leaves the keyring as it was. A key that was ever
+    held goes on opening: values that were read before it left the file are on their way.
+    """
+
+    # No lock: gevent's are not safe between its loop and native threads. Two that look at once
+    # both read the file, and the later of them decides until the next look.
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        *,
+        file: KeyringFile | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ciphers = _Ciphers(keyring.primary, _ciphers_of(keyring))
         self._pepper = keyring.pepper
+        self._file = file
+        self._clock = clock
+        self._look_at = math.inf if file is None else -math.inf
+        self._seen: Signature | None = None
+        self._complaint = ""
 
     def seal(self, plain: bytes, *, table: str, row: str, column: str) -> str:
         """`plain` as a sealed value that opens only at this place."""
+        if self._clock() >= self._look_at:
+            self._look()
+        ciphers = self._ciphers
+        kid = ciphers.primary
         nonce = os.urandom(_NONCE_BYTES)
-        place = f"{self._primary}|{table}|{row}|{column}".encode()
-        ciphertext = self._ciphers[self._primary].encrypt(nonce, plain, place)
-        return f"v1.{self._primary}.{_encode(nonce)}.{_encode(ciphertext)}"
+        ciphertext = ciphers.by_kid[kid].encrypt(nonce, plain, _place(kid, table, row, column))
+        return f"v1.{kid}.{encode(nonce)}.{encode(ciphertext)}"
 
     def open(self, sealed: str, *, table: str, row: str, column: str) -> bytes:
         """The bytes that were sealed at this place; raises SealBroken."""
-        place = f"{table} {row} {column}"
         try:
             version, kid, nonce, ciphertext = sealed.split(".")
             if version != "v1":
-                raise SealBroken(f"{place}: sealed by a newer version ({version})")
-            if kid not in self._ciphers:
-                raise SealBroken(f"{place}: sealed with key {kid}, which the keyring does not hold")
-            associated = f"{kid}|{table}|{row}|{column}".encode()
-            return self._ciphers[kid].decrypt(_decode(nonce), _decode(ciphertext), associated)
+                raise SealBroken(f"{table} {row} {column}: sealed by a newer version ({version})")
+            cipher = self._ciphers.by_kid.get(kid) or self._cipher_by_now(kid)
+            if cipher is None:
+                raise SealBroken(
+                    f"{table} {row} {column}: sealed with key {kid}, which the keyring does not "
+                    "hold"
+                )
+            return cipher.decrypt(
+                decode(nonce), decode(ciphertext), _place(kid, table, row, column)
+            )
         except (ValueError, binascii.Error, InvalidTag):
-            raise SealBroken(f"{place}: the sealed value does not open here") from None
+            raise SealBroken(
+                f"{table} {row} {column}: the sealed value does not open here"
+            ) from None
+
+    def renewed(self, sealed: str, *, table: str, row: str, column: str) -> str:
+        """The same content under the primary key of now; raises SealBroken.
+
+        What was sealed long before it is written may name a key that is on its way out.
+        """
+        if self._clock() >= self._look_at:
+            self._look()
+        if sealed.startswith(f"v1.{self._ciphers.primary}."):
+            return sealed
+        plain = self.open(sealed, table=table, row=row, column=column)
+        return self.seal(plain, table=table, row=row, column=column)
 
     def fingerprint(self, text: str) -> str:
         """32 hex digits by which equal texts are recognised; useless without the keyring."""
         return hmac.new(self._pepper, text.encode(), hashlib.sha256).hexdigest()[:32]
+
+    def _cipher_by_now(self, kid: str) -> AESGCM | None:
+        """The cipher of a key that another process may have begun to use a moment ago."""
+        self._look()
+        return self._ciphers.by_kid.get(kid)
+
+    def _look(self) -> None:
+        if self._file is None:
+            return
+        self._look_at = self._clock() + LOOK_SECONDS
+        try:
+            if self._file.signature() == self._seen and not self._complaint:
+                return
+            keyring, signature = self._file.read()
+            if keyring.pepper != self._pepper:
+                raise ConfigurationError(
+                    [
+                        f"{self._file.origin}: expected the keyring of this installation, got "
+                        "another one's"
+                    ]
+                )
+        except OSError as fault:
+            self._complain(self._file.unreadable(fault))
+        except ConfigurationError as fault:
+            self._complain(fault)
+        else:
+            self._take(keyring, signature)
+
+    def _take(self, keyring: Keyring, signature: Signature) -> None:
+        before = self._ciphers
+        if before.primary != keyring.primary or self._complaint:
+            logger.info("sealing with the keyring's file as it is now: key %s", keyring.primary)
+        self._ciphers = _Ciphers(keyring.primary, {**before.by_kid, **_ciphers_of(keyring)})
+        self._seen = signature
+        self._complaint = ""
+
+    def _complain(self, fault: ConfigurationError) -> None:
+        sentence = "; ".join(fault.faults)
+        if sentence != self._complaint:
+            self._complaint = sentence
+            logger.error("the keyring stays as it was: %s", sentence)
+
+
+def sealed_with(sealed: str) -> str:
+    """The id of the key that a value was sealed with; "" for what is no sealed value."""
+    parts = sealed.split(".", 2)
+    return parts[1] if len(parts) == 3 else ""
+
+
+def _ciphers_of(keyring: Keyring) -> dict[str, AESGCM]:
+    return {kid: AESGCM(key) for kid, key in keyring.keys.items()}
+
+
+def _place(kid: str, table: str, row: str, column: str) -> bytes:
+    return f"{kid}|{table}|{row}|{column}".encode()
 
 
 def load_keyring(settings: Settings) -> Keyring:
@@ -117,19 +178,14 @@ def load_keyring(settings: Settings) -> Keyring:
     Raises ConfigurationError when there is none, it is unreadable, or its file is open to others.
     """
     if settings.keyring is not None:
-        return Keyring.parse(settings.keyring, origin="DRAGOMAN_KEYRING")
-    path = settings.keyring_file
-    origin = f"DRAGOMAN_KEYRING_FILE ({path})"
-    try:
-        mode = path.stat().st_mode
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        reason = getattr(fault, "strerror", None) or "not UTF-8"
-        raise ConfigurationError(
-            [f"{origin}: expected the keyring that `dragoman migrate` makes, got: {reason}"]
-        ) from None
-    if mode & 0o077:
-        raise ConfigurationError(
-            [f"{origin}: expected a file that only its owner can read (0600), got {mode & 0o777:o}"]
-        )
-    return Keyring.parse(text, origin=origin)
+        return settings.keyring
+    return KeyringFile(settings.keyring_file).read()[0]
+
+
+def load_sealer(settings: Settings) -> Sealer:
+    """The sealer of this configuration; it follows a keyring that comes from a file.
+
+    Raises ConfigurationError as `load_keyring` does.
+    """
+    file = KeyringFile(settings.keyring_file) if settings.keyring is None else None
+    return Sealer(load_keyring(settings), file=file)

@@ -9,8 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared import ids
-from shared.crypto import Keyring, Sealer
+from shared.crypto import Sealer
 from shared.domain import EventType
+from shared.keyring import Keyring
 from shared.store import events, providers
 from shared.store.database import Database
 from shared.store.schema import provider

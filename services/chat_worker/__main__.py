@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import Final
 
 from services.chat_worker import tasks
@@ -26,8 +27,9 @@ def main() -> int:
         settings = config.load(os.environ)
         telemetry.configure_logging("chat_worker", settings.log_level)
         raise_file_limit()
+        redis = partial(queues.require_redis_url, settings)
+        database, sealer = open_store(settings, redis, pool_size=DATABASE_CONNECTIONS)
         celery = queues.make_celery(settings, "chat_worker")
-        database, sealer = open_store(settings, pool_size=DATABASE_CONNECTIONS)
     except ConfigurationError as error:
         print("\n".join(error.faults), file=sys.stderr)  # noqa: T201 - there is no logging yet
         return EX_CONFIG

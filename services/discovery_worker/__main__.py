@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from functools import partial
 from typing import Final
 
 from services.discovery_worker import tasks
@@ -26,8 +27,9 @@ def main() -> int:
     try:
         settings = config.load(os.environ)
         telemetry.configure_logging("discovery_worker", settings.log_level)
+        redis = partial(queues.require_redis_url, settings)
+        database, sealer = open_store(settings, redis, pool_size=DATABASE_CONNECTIONS)
         celery = queues.make_celery(settings, "discovery_worker")
-        database, sealer = open_store(settings, pool_size=DATABASE_CONNECTIONS)
     except ConfigurationError as fault:
         print("\n".join(fault.faults), file=sys.stderr)  # noqa: T201 - there is no logging yet
         return EX_CONFIG

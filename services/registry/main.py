@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from gevent import monkey
@@ -24,9 +25,8 @@ def main(environ: Mapping[str, str]) -> int:
     """Serve until SIGTERM; the exit status is 78 for an unusable configuration."""
     try:
         settings = config.load(environ)
-        require_redis_url(settings)
         # Only a look: every worker opens connections of its own after the fork.
-        database, sealer = open_store(settings)
+        database, sealer = open_store(settings, partial(require_redis_url, settings))
         database.dispose()
     except ConfigurationError as error:
         for fault in error.faults:

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.errors._base import CodedError, ConfigurationError, DragomanError
+from shared.errors._base import CodedError, ConfigurationError, DragomanError, Faults
 from shared.errors._job import (
     Cancelled,
     DeadlineExceeded,
@@ -109,6 +109,7 @@ __all__ = [
     "ConfigurationError",
     "DeadlineExceeded",
     "DragomanError",
+    "Faults",
     "IdempotencyKeyReused",
     "InsufficientScope",
     "InternalError",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import ClassVar, TypeVar
+
+T = TypeVar("T")
 
 
 class DragomanError(Exception):
@@ -15,6 +18,26 @@ class ConfigurationError(DragomanError):
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))
         self.faults = faults
+
+
+class Faults:
+    """The faults of several checks, collected so that one start tells all of them."""
+
+    def __init__(self) -> None:
+        self._found: list[str] = []
+
+    def of(self, check: Callable[[], T]) -> T | None:
+        """What `check` returns; None when it raised a ConfigurationError."""
+        try:
+            return check()
+        except ConfigurationError as error:
+            self._found += error.faults
+            return None
+
+    def raise_any(self) -> None:
+        """Raise one ConfigurationError with all that was found, if anything was."""
+        if self._found:
+            raise ConfigurationError(self._found)
 
 
 class CodedError(DragomanError):

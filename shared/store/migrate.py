@@ -17,11 +17,12 @@ from alembic import command
 from alembic.config import Config
 
 from shared.config import Settings, without_password
-from shared.crypto import Keyring, Sealer, load_keyring
+from shared.crypto import Sealer, load_sealer
 from shared.errors import ConfigurationError
+from shared.keyring import Keyring
 from shared.store import access
 from shared.store.database import UNAVAILABLE, Database, reason_of
-from shared.store.opening import PROOF, PROOF_PLACE, SCHEMA_REVISION, check_keyring
+from shared.store.opening import SCHEMA_REVISION, check_keyring, prove
 from shared.store.schema import installation
 from shared.telemetry import Secret
 
@@ -91,7 +92,7 @@ def _keyring(tx: sa.Connection, settings: Settings) -> tuple[Sealer, Path | None
             ]
         )
     if settings.keyring is not None or path.exists():
-        return Sealer(load_keyring(settings)), None
+        return load_sealer(settings), None
     keyring = Keyring.generate()
     write_secret(path, keyring.dump())
     return Sealer(keyring), path
@@ -102,7 +103,7 @@ def _prove(tx: sa.Connection, sealer: Sealer) -> None:
     if proof is not None:
         check_keyring(sealer, proof)
         return
-    tx.execute(sa.update(installation).values(keyring_proof=sealer.seal(PROOF, **PROOF_PLACE)))
+    tx.execute(sa.update(installation).values(keyring_proof=prove(sealer)))
 
 
 def _admin_key(tx: sa.Connection, settings: Settings) -> Path | None:

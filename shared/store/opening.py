@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.pool import Pool
 
 from shared.config import Settings, without_password
-from shared.crypto import SealBroken, Sealer, load_keyring
-from shared.errors import ConfigurationError
+from shared.crypto import SealBroken, Sealer, load_sealer, sealed_with
+from shared.errors import ConfigurationError, Faults
 from shared.store.database import UNAVAILABLE, Database, reason_of
 from shared.store.schema import installation
 
@@ -18,26 +21,37 @@ PROOF = b"dragoman"
 
 
 def open_store(
-    settings: Settings, *, pool: type[Pool] | None = None, pool_size: int = 5
+    settings: Settings,
+    *also: Callable[[], object],
+    pool: type[Pool] | None = None,
+    pool_size: int = 5,
 ) -> tuple[Database, Sealer]:
-    """The database and the sealer of this configuration.
+    """The database and the sealer of this configuration; the sealer follows the keyring's file.
 
     Raises ConfigurationError when the database is away, was never migrated, is older or newer
-    than this code can run on, or was sealed with another keyring.
+    than this code can run on, or when the keyring is unusable, another one, or lacks a key that
+    is still in use; with all the faults at once, those of the checks in `also` among them.
     """
-    sealer = Sealer(load_keyring(settings))
+    faults = Faults()
+    for check in also:
+        faults.of(check)
+    sealer = faults.of(partial(load_sealer, settings))
     database = Database(settings.database_url, pool=pool, pool_size=pool_size)
+    origin = f"DATABASE_URL ({without_password(settings.database_url)})"
     try:
-        proof = _check_schema(database, f"DATABASE_URL ({without_password(settings.database_url)})")
-        check_keyring(sealer, proof)
-    except ConfigurationError:
+        proofs = faults.of(partial(_check_schema, database, origin))
+        if sealer is not None and proofs is not None:
+            faults.of(partial(check_keyring, sealer, proofs))
+        faults.raise_any()
+        assert sealer is not None  # noqa: S101 - else there was a fault
+    except BaseException:
         database.dispose()
         raise
     return database, sealer
 
 
 def _check_schema(database: Database, origin: str) -> str:
-    """The keyring's proof, when this code can run on the schema; else ConfigurationError."""
+    """The keyring's proofs, when this code can run on the schema; else ConfigurationError."""
     reason = "no row in `installation`"
     try:
         with database.read() as tx:
@@ -61,14 +75,41 @@ def _check_schema(database: Database, origin: str) -> str:
     )
 
 
-def check_keyring(sealer: Sealer, proof: str) -> None:
-    """Raise ConfigurationError when the database was sealed with another keyring."""
+def prove(sealer: Sealer) -> str:
+    """A proof that the sealer's primary key is one of this database's."""
+    return sealer.seal(PROOF, **PROOF_PLACE)
+
+
+def check_keyring(sealer: Sealer, proofs: str) -> None:
+    """Raise ConfigurationError unless the keyring holds every key that the database needs.
+
+    `proofs` are one for each of them, with spaces between: while a rotation is under way, two.
+    """
+    needed = by_key(proofs)
+    missing = [kid for kid, proof in needed.items() if not _opens(sealer, proof)]
+    if needed and not missing:
+        return
+    got = "another one. Restore it from your backup."
+    if len(missing) < len(needed):
+        got = (
+            f"one without key {', '.join(missing)}, which is in use since `dragoman keys "
+            "rotate-master`. Copy the present keyring to this machine."
+        )
+    raise ConfigurationError(
+        [
+            "DRAGOMAN_KEYRING_FILE or DRAGOMAN_KEYRING: expected the keyring that this database "
+            f"was sealed with, got {got}"
+        ]
+    )
+
+
+def by_key(proofs: str) -> dict[str, str]:
+    """Key id → proof."""
+    return {sealed_with(proof): proof for proof in proofs.split()}
+
+
+def _opens(sealer: Sealer, proof: str) -> bool:
     try:
-        sealer.open(proof, **PROOF_PLACE)
+        return sealer.open(proof, **PROOF_PLACE) == PROOF
     except SealBroken:
-        raise ConfigurationError(
-            [
-                "DRAGOMAN_KEYRING_FILE or DRAGOMAN_KEYRING: expected the keyring that this "
-                "database was sealed with, got another one. Restore it from your backup."
-            ]
-        ) from None
+        return False

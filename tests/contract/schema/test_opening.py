@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from shared import config
 from shared.config import Settings
-from shared.crypto import Keyring
 from shared.errors import ConfigurationError
+from shared.keyring import Keyring
 from shared.store import access
 from shared.store.migrate import migrate
 from shared.store.opening import open_store

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from services.chat_worker.call import Call
-from shared.crypto import Keyring, Sealer
+from shared.crypto import Sealer
 from shared.domain import JobState
 from shared.errors import UpstreamRateLimited, UpstreamUnreachable
+from shared.keyring import Keyring
 from shared.store import jobs
 from shared.store.jobs import ClaimedJob, Outcome
 from shared.store.jobs import Target as StoredTarget

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import pytest
 
 from services.discovery_worker.checker import Checked, Checker
-from shared.crypto import Keyring, Sealer
+from shared.crypto import Sealer
 from shared.domain import DiscoveryStatus
+from shared.keyring import Keyring
 from shared.store.discovery import Claim
 from shared.telemetry import Secret
 from shared.upstream import Bounds, DiscoveryFailure, ListedModel, ModelList, Target

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from shared import config
 from shared.errors import ConfigurationError
+from shared.keyring import Keyring
+
+KEYRING = Keyring.generate()
 
 
 def faults(environ: dict[str, str]) -> list[str]:
@@ -57,12 +61,22 @@ def test_what_is_shown_hides_secrets() -> None:
         {
             "DATABASE_URL": "postgresql://me:s3cret@db/dragoman",
             "REDIS_URL": "redis://:s3cret@cache:6379/0",
-            "DRAGOMAN_KEYRING": "s3cret",
+            "DRAGOMAN_KEYRING": KEYRING.dump(),
         }
     )
     shown = config.shown(settings)
     assert "s3cret" not in repr(shown)
+    assert shown["DRAGOMAN_KEYRING"] == "***"
+    for secret in (*json.loads(KEYRING.dump())["keys"].values(), repr(KEYRING.pepper)):
+        assert secret not in repr(shown) + repr(settings)
     assert shown["DATABASE_URL"] == "postgresql://me:***@db/dragoman"
+
+
+def test_a_malformed_keyring_is_one_of_the_faults_and_is_not_shown() -> None:
+    found = faults({"DRAGOMAN_KEYRING": '{"primary": "s3cret"}', "DRAGOMAN_PORT": "0"})
+    assert len(found) == 2
+    assert any(fault.startswith("DRAGOMAN_KEYRING: expected a keyring") for fault in found)
+    assert "s3cret" not in repr(found)
 
 
 def test_a_fault_in_a_url_with_a_password_does_not_show_it() -> None:
