@@ -40,12 +40,17 @@ def upgrade() -> None:
     )
     op.create_index("ix_provider_check_created_at", "provider_check", ["created_at"])
     op.create_index("ix_chat_job_provider_id_id", "chat_job", ["provider_id", "id"])
+    listed = sa.text("gone_at IS NULL")
+    op.create_index(
+        "ix_model_listed", "model", ["provider_id"], sqlite_where=listed, postgresql_where=listed
+    )
     op.execute("UPDATE installation SET revision = 2")
 
 
 def downgrade() -> None:
     """Take them away again."""
     op.execute("UPDATE installation SET revision = 1")
+    op.drop_index("ix_model_listed", "model")
     op.drop_index("ix_chat_job_provider_id_id", "chat_job")
     op.drop_table("provider_check")
     op.drop_column("event", "detail")
