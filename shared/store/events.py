@@ -35,6 +35,8 @@ class Event:
 
 
 _COLUMNS: Final = [event.c[name] for name in Event.__dataclass_fields__]
+# SQLite has no row locks and needs none: a write transaction there is alone from its beginning.
+_HELD: Final = sa.select(event_counter.c.seq).where(event_counter.c.id == 1).with_for_update()
 
 
 def append(
@@ -60,6 +62,15 @@ def append(
         sa.insert(event).values({**values, "detail": sa.null() if detail is None else detail})
     )
     return fact
+
+
+def hold(tx: sa.Connection) -> None:
+    """Take the counter now; nobody else can append until this transaction ends.
+
+    For transactions that lock a row which others change together with an event: whoever takes the
+    counter first and the row second cannot wait in a circle with them.
+    """
+    tx.execute(_HELD)
 
 
 def last_seq(tx: sa.Connection) -> int:

@@ -1,7 +1,8 @@
 """Providers: the registered endpoints. Only the registry writes here.
 
 Every change appends its event in the same transaction, so that no consumer can see one without
-the other. A deleted provider stays as a tombstone without its key; its name and slug are free.
+the other. A deleted provider stays as a tombstone, because its jobs name it; it holds nothing that
+they do not need, and its name and slug are free.
 """
 
 from __future__ import annotations
@@ -58,6 +59,24 @@ _COLUMNS = [provider.c[name] for name in Provider.__dataclass_fields__]
 _LIVING: Final = sa.select(*_COLUMNS).where(provider.c.deleted_at.is_(None))
 _BY_ID: Final = _LIVING.where(provider.c.id == sa.bindparam("wanted"))
 _BY_SLUG: Final = _LIVING.where(provider.c.slug == sa.bindparam("wanted"))
+# What a tombstone lets go of: the key with all its traces, where the server was (its query may hold
+# a secret too), and what people wrote. Jobs need the id and the slug, people the name.
+_FORGOTTEN: Final[Mapping[str, Any]] = {
+    "endpoint": "",
+    "chat_url": "",
+    "models_url": "",
+    "host": "",
+    "port": 0,
+    "api_key_sealed": None,
+    "api_key_last4": None,
+    "api_key_fingerprint": None,
+    "api_key_rotated_at": None,
+    "description": "",
+    "tags": [],
+    "visibility": [],
+    "options": {},
+    "max_concurrency": None,
+}
 
 
 def _provider(row: Sequence[Any]) -> Provider:
@@ -71,23 +90,29 @@ def fold(name: str) -> str:
 
 def create(tx: sa.Connection, new: Provider) -> events.Event:
     """Store a provider and its `provider.created`; raises ProviderNameTaken."""
+    events.hold(tx)
     values = {name: getattr(new, name) for name in Provider.__dataclass_fields__}
     try:
         with tx.begin_nested():
             tx.execute(sa.insert(provider).values(**values, name_folded=fold(new.name)))
     except exc.IntegrityError:
         field = "slug" if by_slug(tx, new.slug) else "name"
-        raise ProviderNameTaken(
-            f"Expected a {field} that no other provider has, got {getattr(new, field)!r}, which "
-            f"is taken. Choose another {field}, or delete the provider that has it.",
-            param=field,
-        ) from None
+        raise taken(field, getattr(new, field)) from None
     return events.append(
         tx,
         EventType.PROVIDER_CREATED,
         subject=new.id,
         revision=new.revision,
         at=new.created_at,
+    )
+
+
+def taken(field: str, value: str) -> ProviderNameTaken:
+    """The error about a name or a slug that another provider has."""
+    return ProviderNameTaken(
+        f"Expected a {field} that no other provider has, got {value!r}, which "
+        f"is taken. Choose another {field}, or delete the provider that has it.",
+        param=field,
     )
 
 
@@ -114,17 +139,23 @@ def living(tx: sa.Connection, ids: Iterable[str] | None = None) -> Sequence[Prov
     return [_provider(row) for row in tx.execute(query)]
 
 
+def page(
+    tx: sa.Connection, *, after: str | None, newest_first: bool, limit: int
+) -> Sequence[Provider]:
+    """Up to `limit` living providers beyond the id `after`, oldest or newest first."""
+    query = _LIVING.order_by(provider.c.id.desc() if newest_first else provider.c.id).limit(limit)
+    if after is not None:
+        query = query.where(provider.c.id < after if newest_first else provider.c.id > after)
+    return [_provider(row) for row in tx.execute(query)]
+
+
 def delete(tx: sa.Connection, provider_id: str, *, at: float) -> events.Event | None:
-    """Turn a living provider into a tombstone without key; None when there is none."""
+    """Turn a living provider into a tombstone; None when there is none."""
+    events.hold(tx)
     row = tx.execute(
         sa.update(provider)
         .where(provider.c.id == provider_id, provider.c.deleted_at.is_(None))
-        .values(
-            deleted_at=at,
-            updated_at=at,
-            api_key_sealed=None,
-            revision=provider.c.revision + 1,
-        )
+        .values(**_FORGOTTEN, deleted_at=at, updated_at=at, revision=provider.c.revision + 1)
         .returning(provider.c.revision)
     ).first()
     if row is None:
