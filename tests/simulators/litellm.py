@@ -13,13 +13,20 @@ from tests.simulators._http import Reply, json_reply
 from tests.simulators._simulator import Dialect, Simulator
 
 CREATED = 1_677_610_602
+NO_DATABASE = {
+    "message": "No connected db.",
+    "type": "no_db_connection",
+    "param": None,
+    "code": "400",
+}
 _TYPES = {400: "invalid_request_error", 429: "throttling_error"}
 
 
-def fail(status: int, message: str, kind: str | None = None) -> Reply:
-    """OpenAI's error object; the code is the status as a text."""
-    kind = kind or _TYPES.get(status, "internal_server_error")
-    error = {"message": message, "type": kind, "param": None, "code": str(status)}
+def fail(status: int, message: str) -> Reply:
+    """OpenAI's error object; the code is the status as a text, and a bad body names its fault."""
+    kind = _TYPES.get(status, "internal_server_error")
+    param = "messages" if status == 400 else None
+    error = {"message": message, "type": kind, "param": param, "code": str(status)}
     return json_reply({"error": error}, status)
 
 
@@ -63,7 +70,7 @@ LITELLM = Dialect(
     list_models=list_models,
     complete=complete,
     fail=fail,
-    unauthorized=fail(400, "No connected db.", "no_db_connection"),
+    unauthorized=json_reply({"error": NO_DATABASE}, 400),
     keyless=Reply(500, b"Internal Server Error", "text/plain; charset=utf-8"),
     no_such_path=json_reply({"detail": "Not Found"}, 404),
     wrong_method=json_reply({"detail": "Method Not Allowed"}, 405),
