@@ -7,6 +7,7 @@
     access      API keys                                   writer: registry
     events      the gapless outbox of provider events      writers: registry, discovery worker
     catalogue   verdicts and models of each provider       writer: discovery worker
+    refreshes   refreshes that are asked for               writer: registry
     checks      tests of unsaved providers                 writers: registry, discovery worker
     jobs        chat jobs, their attempts and gates        writers: registry, chat worker
     leases      workers and leaders                        writer: each its own row

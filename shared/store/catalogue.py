@@ -68,10 +68,16 @@ def verdicts(tx: sa.Connection, provider_ids: Iterable[str]) -> Mapping[str, Ver
     }
 
 
-def models(tx: sa.Connection, provider_ids: Iterable[str]) -> Sequence[CatalogueModel]:
-    """The models now listed by these providers, by provider, then by id."""
+def models(
+    tx: sa.Connection, provider_ids: Iterable[str], *, gone: bool = False
+) -> Sequence[CatalogueModel]:
+    """The models now listed by these providers, by provider, then by id.
+
+    With `gone` also those that have vanished.
+    """
     # Rows of a list that did not change are not written: its time is that of the whole list.
-    last_seen = sa.case((model.c.source == "listed", discovery.c.ok_at), else_=model.c.last_seen)
+    listed = sa.and_(model.c.source == "listed", model.c.gone_at.is_(None))
+    last_seen = sa.case((listed, discovery.c.ok_at), else_=model.c.last_seen)
     columns: dict[str, sa.ColumnElement[Any]] = {
         name: model.c[name] for name in CatalogueModel.__dataclass_fields__
     }
@@ -79,9 +85,11 @@ def models(tx: sa.Connection, provider_ids: Iterable[str]) -> Sequence[Catalogue
     query = (
         sa.select(*columns.values())
         .outerjoin(discovery, discovery.c.provider_id == model.c.provider_id)
-        .where(model.c.provider_id.in_(list(provider_ids)), model.c.gone_at.is_(None))
+        .where(model.c.provider_id.in_(list(provider_ids)))
         .order_by(model.c.provider_id, model.c.upstream_id)
     )
+    if not gone:
+        query = query.where(model.c.gone_at.is_(None))
     return [CatalogueModel(*row) for row in tx.execute(query)]
 
 

@@ -85,6 +85,33 @@ def after(tx: sa.Connection, seq: int, *, limit: int) -> Sequence[Event]:
     return [_event(row) for row in tx.execute(query)]
 
 
+def feed(
+    tx: sa.Connection,
+    seq: int,
+    *,
+    upto: int,
+    limit: int,
+    type_: EventType | None = None,
+    subject: str | None = None,
+) -> Sequence[Event]:
+    """Up to `limit` events behind `seq` and not behind `upto`, of one type or one provider.
+
+    Ask for `last_seq` first: then all that has a number up to it can be seen.
+    """
+    query = sa.select(*_COLUMNS).where(event.c.seq > seq, event.c.seq <= upto)
+    if type_ is not None:
+        query = query.where(event.c.type == type_)
+    if subject is not None:
+        query = query.where(event.c.subject == subject)
+    return [_event(row) for row in tx.execute(query.order_by(event.c.seq).limit(limit))]
+
+
+def is_of(tx: sa.Connection, event_id: str, subject: str) -> bool:
+    """Whether there is an event with this id, and about this provider."""
+    query = sa.select(event.c.seq).where(event.c.id == event_id, event.c.subject == subject)
+    return tx.execute(query).first() is not None
+
+
 def timeline(
     tx: sa.Connection, subject: str, *, limit: int, after: str | None = None, newest_first: bool
 ) -> Sequence[Event]:
