@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar
 
 import marshmallow as ma
@@ -25,6 +25,8 @@ class Decorator(Protocol):
     def __call__(self, view: View) -> View: ...  # noqa: D102
 
 
+MOST_TOLD: Final = 5  # further faults that a message names
+LONGEST_PATH: Final = 200  # characters; a client's own field names may be of any length
 _OBJECTS: Final = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -39,12 +41,18 @@ class Parser(FlaskParser):
         return json_bodies.decode(json_bodies.read(req), _OBJECTS)
 
     def handle_error(self, error: ma.ValidationError, *_: object, **__: object) -> NoReturn:
-        """Raise InvalidValue or UnknownField for the first fault found."""
+        """Raise InvalidValue or UnknownField for the first fault; its message names the others."""
         (faults,) = error.normalized_messages().values()  # type: ignore[no-untyped-call] # by location: json or query
-        path, message = _first(faults, "")
-        if message is UNKNOWN:
-            raise UnknownField(f"Expected only documented fields, got {path}.", param=path)
-        raise InvalidValue(f"{path}: {message}" if path else message, param=path or None)
+        # Fields that nobody knows come last, by name: marshmallow finds them in no order.
+        leaves = list(_leaves(faults, ""))
+        found = [leaf for leaf in leaves if leaf[1] is not UNKNOWN]
+        found += sorted(leaf for leaf in leaves if leaf[1] is UNKNOWN)
+        (path, message), others = found[0], found[1:]
+        told = " Also ".join(_told(*leaf) for leaf in found[: 1 + MOST_TOLD])
+        if len(others) > MOST_TOLD:
+            told += f" Further faults: {len(others) - MOST_TOLD}."
+        kind = UnknownField if message is UNKNOWN else InvalidValue
+        raise kind(told, param=path or None)
 
 
 class Blueprint(SmorestBlueprint):  # type: ignore[misc] # flask-smorest has no types
@@ -57,6 +65,8 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc] # flask-smorest has no 
         def get(self, rule: str) -> Decorator: ...  # noqa: D102
 
         def post(self, rule: str) -> Decorator: ...  # noqa: D102
+
+        def patch(self, rule: str) -> Decorator: ...  # noqa: D102
 
         def delete(self, rule: str) -> Decorator: ...  # noqa: D102
 
@@ -82,12 +92,21 @@ def guarded(authenticator: Authenticator, name: str, prefix: str, description: s
     return routes
 
 
-def _first(faults: Any, path: str) -> tuple[str, str]:
-    """The first message in marshmallow's tree of them, and its JSON path."""
-    while isinstance(faults, dict):
-        key, faults = next(iter(faults.items()))
+def _leaves(faults: Any, path: str) -> Iterator[tuple[str, str]]:
+    """The JSON path and the first message of every field in marshmallow's tree of them."""
+    if not isinstance(faults, dict):
+        yield path[:LONGEST_PATH], faults[0]
+        return
+    for key, inner in faults.items():
         if isinstance(key, int):
-            path = f"{path}[{key}]"
-        elif key != "_schema":
-            path = f"{path}.{key}" if path else str(key)
-    return path, faults[0]
+            yield from _leaves(inner, f"{path}[{key}]")
+        elif key == "_schema":
+            yield from _leaves(inner, path)
+        else:
+            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
+
+
+def _told(path: str, message: str) -> str:
+    if message is UNKNOWN:
+        return f"Expected only documented fields, got {path}."
+    return f"{path}: {message}" if path else message

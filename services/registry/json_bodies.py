@@ -12,6 +12,9 @@ from shared.errors import InvalidJson, InvalidValue, UnknownField, UnsupportedMe
 
 T = TypeVar("T")
 
+JSON: Final = "application/json"
+MERGE_PATCH: Final = "application/merge-patch+json"
+PATCHES: Final = (MERGE_PATCH, JSON)
 MAX_BYTES: Final = 8 * 1024 * 1024
 MAX_DEPTH: Final = 64
 _BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
@@ -28,10 +31,16 @@ _WORDS: Final = {
 
 
 def read(request: Request) -> bytes:
-    """The body, within its size (the framework raises 413); raises UnsupportedMediaType."""
-    if request.mimetype != "application/json":
+    """The body, within its size (the framework raises 413); raises UnsupportedMediaType.
+
+    A PATCH is a merge patch (RFC 7396), by that name or as plain JSON.
+    """
+    taken = PATCHES if request.method == "PATCH" else (JSON,)
+    if request.mimetype not in taken:
         got = request.mimetype or "nothing"
-        raise UnsupportedMediaType(f"Expected Content-Type: application/json, got {got[:100]}.")
+        raise UnsupportedMediaType(
+            f"Expected Content-Type: {' or '.join(taken)}, got {got[:100]}. Send JSON as such."
+        )
     return request.get_data(cache=False)
 
 

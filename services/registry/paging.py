@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from flask import request
 from marshmallow import fields, validate
 
-from services.registry.schemas import Strict, Text
+from services.registry.schemas import OneOf, Strict, Text
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ class PageQuery(Strict):
     )
     after = Text(metadata={"description": "the id after which the page begins"})
     order = Text(
-        validate=validate.OneOf(("asc", "desc"), error="Expected asc or desc."),
+        validate=OneOf(("asc", "desc")),
         load_default="asc",
         metadata={"description": "oldest first, or newest first"},
     )
@@ -65,5 +65,5 @@ def link(data: Sequence[dict[str, Any]], *, has_more: bool) -> dict[str, str]:
     """The `Link` header of a page that is not the last (RFC 8288)."""
     if not has_more:
         return {}
-    arguments = {**request.args.to_dict(), "after": data[-1]["id"]}
-    return {"Link": f'<{request.path}?{urlencode(arguments)}>; rel="next"'}
+    arguments = {**request.args.to_dict(flat=False), "after": data[-1]["id"]}
+    return {"Link": f'<{request.path}?{urlencode(arguments, doseq=True)}>; rel="next"'}

@@ -16,7 +16,7 @@ import msgspec
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from services.registry import request_ids
+from services.registry import json_bodies, request_ids
 from shared.errors import (
     BodyTooLarge,
     CodedError,
@@ -57,6 +57,8 @@ def of_error(error: CodedError) -> Response:
     response = _answer(error.status, body, retry_after=error.retry_after)
     if isinstance(error, InvalidApiKey):
         response.headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, UnsupportedMediaType) and request.method == "PATCH":
+        response.headers["Accept-Patch"] = ", ".join(json_bodies.PATCHES)  # RFC 5789, section 2.2
     return response
 
 

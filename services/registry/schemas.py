@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import re
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final, cast
 
 import marshmallow as ma
-from marshmallow import fields, validate
+from marshmallow import fields, post_load, validate
+
+MOST_SHOWN: Final = 60  # characters of a refused value
 
 
 class _Unknown(str):
@@ -39,6 +42,35 @@ class Strict(ma.Schema):
         field_obj.error_messages["null"] = "Expected a value, got null."
 
 
+class Patch(Strict):
+    """A merge patch (RFC 7396): what is left out stays, null stands for the default."""
+
+    resets: ClassVar[Mapping[str, Callable[[], Any]]] = {}
+
+    @post_load
+    def reset(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Defaults in the place of nulls."""
+        return {n: self.resets[n]() if value is None else value for n, value in data.items()}
+
+
+def patch_of(schema: type[Strict], name: str, **replacing: fields.Field[Any]) -> type[Patch]:
+    """The merge patch of what `schema` describes; fields without a default take no null."""
+    made: dict[str, fields.Field[Any]] = {}
+    resets: dict[str, Callable[[], Any]] = {}
+    for member, field in schema._declared_fields.items():
+        made[member] = patched = copy.copy(replacing.get(member, field))
+        patched.required, patched.load_default = False, ma.missing
+        patched.allow_none = field.load_default is not ma.missing
+        resets[member] = (
+            field.load_default if callable(field.load_default) else _always(field.load_default)
+        )
+    return cast(type[Patch], type(name, (Patch,), {**made, "resets": resets}))
+
+
+def _always(value: Any) -> Callable[[], Any]:
+    return lambda: value
+
+
 class Text(fields.String):
     """A string without NUL, which PostgreSQL cannot store; all of it fits `pattern`."""
 
@@ -65,6 +97,19 @@ def _fits(pattern: re.Pattern[str], expected: str) -> Callable[[str], None]:
             raise ma.ValidationError(f"Expected {expected}.")
 
     return check
+
+
+class OneOf(validate.OneOf):
+    """One of a few words; the refusal names them all."""
+
+    def _format_error(self, value: Any) -> str:
+        return f"Expected one of {self.choices_text}, got {shown(value)}."
+
+
+def shown(value: Any) -> str:
+    """A value as a message quotes it, cut to a length that people read."""
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
 
 
 class Flag(fields.Boolean):

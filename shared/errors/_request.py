@@ -96,7 +96,7 @@ class BodyTooLarge(RequestError):
 
 
 class UnsupportedMediaType(RequestError):
-    """The body is not application/json."""
+    """The Content-Type of the body is not one that the route takes."""
 
     code, status = "unsupported_media_type", 415
 
