@@ -12,6 +12,7 @@ import os
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from deploy.bootstrap import ROOT
 from deploy.refusal import Refusal
@@ -88,11 +89,39 @@ def parser() -> argparse.ArgumentParser:
         ("config", _config, "show the settings in force, secrets hidden"),
     ):
         add_data_dir(add(name, run, text))
+    command = add("simulate", _simulate, "serve a simulated inference server until Ctrl-C")
+    command.add_argument("name", nargs="?", metavar="NAME", help="which server; see --list")
+    command.add_argument("--list", action="store_true", help="show what there is to simulate")
+    for option, metavar, text in (
+        ("--port", "P", "port to listen on (default: any free one)"),
+        ("--key", "K", "refuse every other API key"),
+        ("--model", "ID", "serve this model; may be repeated"),
+        ("--latency", "S", "seconds that a chat takes"),
+        ("--mode", "MODE", "misbehave, for example loading, wrong-key or rate-limited"),
+        ("--models-mode", "MODE", "the same for the list of models alone"),
+    ):
+        command.add_argument(option, action=_HandedOn, metavar=metavar, help=text)
     command = add("test", _test, "run the test suite; other arguments go to pytest")
     command.add_argument("--lint", action="store_true", help="run the static checks instead")
     command.add_argument("--campaign", metavar="NAME", help="run the long form of a campaign")
     command.add_argument("--minutes", metavar="M", help="how long the campaign takes")
     return root
+
+
+class _HandedOn(argparse.Action):
+    """An option that another program judges: `handed_on` gets it as it was given."""
+
+    def __init__(self, option_strings: list[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, "handed_on", default=(), **options)
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        namespace.handed_on = (*namespace.handed_on, f"{option_string}={values}")
 
 
 def _with_options(environ: Mapping[str, str], parsed: argparse.Namespace) -> dict[str, str]:
@@ -145,6 +174,13 @@ def _config(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
         local = variable == "DRAGOMAN_OUTBOUND_ALLOW" and variable not in environ
         print(f"{variable}={text}" + (f"  # up and demo: {LOCAL_NETWORKS}" if local else ""))
     return 0
+
+
+def _simulate(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from deploy import suite
+
+    words = [word for word in (parsed.name, "--list" if parsed.list else None) if word]
+    return suite.become("tests.simulators", *words, *parsed.handed_on)
 
 
 def _test(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:

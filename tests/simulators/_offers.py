@@ -96,25 +96,32 @@ def _times(number: int, what: str) -> str:
 
 
 OFFERS: Final[Mapping[str, Offer]] = {
-    "vllm": of_dialect("vLLM 0.10.1 and later: `max_model_len`, codes are numbers", vllm),
-    "vllm-old": of_dialect("vLLM before 0.10.1: the error is the whole document", vllm_old),
-    "ollama": of_dialect("Ollama: no key; without models its list is null", ollama),
-    "tgi": of_dialect("TGI: lists without checking the key; 401 has an empty body", tgi),
-    "llama.cpp": of_dialect("llama-server with one model: every model name is fine", llama_cpp),
-    "llama.cpp-old": of_dialect("an older llama-server: lists to everybody", llama_cpp_old),
+    "vllm": of_dialect("vLLM: tells context lengths; a wrong key can do nothing", vllm),
+    "vllm-old": of_dialect("vLLM before 0.10.1: an error is the whole document", vllm_old),
+    "ollama": of_dialect("Ollama: needs no key; ids like llama3:latest", ollama),
+    "tgi": of_dialect("TGI: lists its model to everybody, so that only a chat proves the key", tgi),
+    "llama.cpp": of_dialect("llama-server: one model, which answers to every name", llama_cpp),
+    "llama.cpp-old": of_dialect(
+        "an older llama-server: lists its model to everybody, by its file's path", llama_cpp_old
+    ),
     "llama.cpp-router": of_dialect(
-        "llama-server's router: models loaded, loading and unloaded", llama_cpp_router
+        "llama-server's router: a model loaded, one loading, one only on the disk", llama_cpp_router
     ),
-    "lm-studio": of_dialect("LM Studio: all downloads, embeddings too; 200 for all", lm_studio),
+    "lm-studio": of_dialect(
+        "LM Studio: lists all downloads, embeddings too; unknown paths are 200", lm_studio
+    ),
     "lm-studio-loaded": of_dialect(
-        "LM Studio without just-in-time loading: loaded models only", lm_studio_loaded
+        "LM Studio without just-in-time loading: lists what is loaded", lm_studio_loaded
     ),
-    "openrouter": of_dialect("OpenRouter: lists without a key; errors inside a 200", openrouter),
+    "openrouter": of_dialect("OpenRouter: below /api/v1; lists without a key", openrouter),
     "together": of_dialect("Together: its list is a bare array", together),
-    "groq": of_dialect("Groq: below /openai/v1, `context_window`", groq),
-    "no-models-route": of_dialect("chats and lists nothing, as Perplexity", no_models_route),
-    "litellm": of_dialect("LiteLLM's proxy: codes are texts, a wrong key is 400", litellm),
+    "groq": of_dialect("Groq: below /openai/v1; tells context windows", groq),
+    "no-models-route": of_dialect(
+        "Perplexity and the like: chats, and has no models route", no_models_route
+    ),
+    "litellm": of_dialect("LiteLLM's proxy: a wrong key is 400, no key a 500", litellm),
     "counting": of_dialect(
-        "counts calls by the request's `user`; see /sim/stats", CountingSimulator
+        "the tests' own: counts calls by the request's `user`, see GET /sim/stats",
+        CountingSimulator,
     ),
 }
