@@ -25,8 +25,19 @@ from shared.errors import (
 from shared.telemetry import Secret
 from shared.upstream import strict_json
 from shared.upstream.retry_after import retry_after
-from shared.upstream.upstream_text import message_of, message_of_text, shown
+from shared.upstream.upstream_text import (
+    message_of,
+    message_of_text,
+    shown,
+    value_without_key,
+)
 
+# Media types of bodies that are no JSON, whatever they hold.
+NO_JSON: Final = {
+    "text/html": "an HTML page",
+    "application/xhtml+xml": "an HTML page",
+    "text/event-stream": "a stream that was not asked for",
+}
 # A gateway that gave up waiting; the work behind it may go on. 520 and 524 are Cloudflare's.
 _AMBIGUOUS: Final = frozenset({502, 504, 520, 524})
 
@@ -48,16 +59,14 @@ class RawAnswer:
     @property
     def content_type(self) -> str:
         """The media type, lower-case, without parameters; "" when none was given."""
-        return str(self.headers.get("content-type", "")).partition(";")[0].strip().lower()
+        return media_type(self.headers)
 
     def document(self) -> Any:
         """The body as JSON; raises NotJson, whose message ends the sentence "got …"."""
-        if self.content_type in ("text/html", "application/xhtml+xml"):
-            raise strict_json.NotJson("an HTML page")
-        if self.content_type == "text/event-stream":
-            raise strict_json.NotJson("a stream that was not asked for")
+        if (other := NO_JSON.get(self.content_type)) is not None:
+            raise strict_json.NotJson(other)
         try:
-            return strict_json.parse(self.body)
+            return value_without_key(strict_json.parse(self.body), self.body, self.key)
         except strict_json.NotJson as fault:
             encoding = self.headers.get("content-encoding", "identity")
             if self.body and encoding.lower() not in ("", "identity"):
@@ -71,6 +80,11 @@ class RawAnswer:
         except strict_json.NotJson:
             return message_of_text(self.body, self.content_type, self.key)
         return message_of(document, self.key)
+
+
+def media_type(headers: httpx.Headers) -> str:
+    """The media type, lower-case, without parameters; "" when none was given."""
+    return str(headers.get("content-type", "")).partition(";")[0].strip().lower()
 
 
 def completion(answer: RawAnswer) -> dict[str, Any]:

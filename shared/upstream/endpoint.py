@@ -22,9 +22,6 @@ _ROUTES: Final = ("/chat/completions", "/completions", "/models")  # pasted: the
 _EXPECTED: Final = "Expected an address like https://host/v1, http://localhost:11434 or host:port"
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_UNPRINTABLE = re.compile(
-    r"[\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]"
-)
 _DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}(?=/|$)", re.IGNORECASE)
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _DECIMAL_BYTE = re.compile(r"0|[1-9][0-9]{0,2}")
@@ -49,7 +46,7 @@ def resolve(typed: str) -> Endpoint:
         _refuse("got nothing")
     if len(text) > MAX_LENGTH:
         _refuse(f"got {len(text)} characters; shorten it to {MAX_LENGTH}")
-    if _UNPRINTABLE.search(text):
+    if " " in text or not text.isprintable():  # invisible, bidirectional, surrogate, unassigned
         _refuse("got a space or control character inside; remove it")
     if "\\" in text:
         _refuse("got a backslash; use /")
@@ -69,12 +66,27 @@ def resolve(typed: str) -> Endpoint:
     origin = f"{scheme}://{shown}" + (f":{port}" if port not in (None, default) else "")
     chat_path, models_path = _routes(slash + path)
     suffix = "?" + quote(query, safe=_KEPT_IN_QUERY) if query else ""
+    chat_url, models_url = origin + chat_path + suffix, origin + models_path + suffix
+    if len(chat_url) > MAX_LENGTH:  # what resolves must resolve again
+        _refuse(f"got {len(chat_url)} characters once it is written out; shorten it")
     return Endpoint(
-        chat_url=origin + chat_path + suffix,
-        models_url=origin + models_path + suffix,
+        chat_url=chat_url,
+        models_url=models_url,
         host=host,
         port=port if port is not None else default,
     )
+
+
+def is_resolved(url: str) -> bool:
+    """Whether `url` is one that `resolve` wrote; every other spelling is False.
+
+    The client sends to no other: a release that writes URLs differently must rewrite stored ones.
+    """
+    try:
+        found = resolve(url)
+    except InvalidValue:
+        return False
+    return url in (found.chat_url, found.models_url)
 
 
 def _refuse(got: str) -> NoReturn:
@@ -127,7 +139,7 @@ def _host(typed: str) -> tuple[str, bool]:
             _refuse("got something in brackets that is no IPv6 address")
         if address.scope_id is not None:
             _refuse("got an IPv6 address with a zone; remove the % and what follows")
-        return address.compressed, True
+        return _written(address), True
     host = typed.lower() if typed.isascii() else _to_ascii(typed)
     labels = host.removesuffix(".").split(".")
     if _ends_in_number(labels[-1]):
@@ -137,6 +149,14 @@ def _host(typed: str) -> tuple[str, bool]:
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         _refuse("got a host name with characters or lengths that no host name has")
     return host, False
+
+
+def _written(address: ipaddress.IPv6Address) -> str:
+    """The address as the WHATWG writes it; since Python 3.13 `str` writes mapped ones otherwise."""
+    if address.ipv4_mapped is None:
+        return address.compressed
+    last = int(address.ipv4_mapped)
+    return f"::ffff:{last >> 16:x}:{last & 0xFFFF:x}"
 
 
 def _to_ascii(host: str) -> str:

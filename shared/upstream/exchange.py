@@ -16,7 +16,7 @@ from shared.errors import (
     UpstreamTimeout,
 )
 from shared.upstream._contract import Bounds, Target
-from shared.upstream.answers import RawAnswer, unusable
+from shared.upstream.answers import NO_JSON, RawAnswer, media_type, unusable
 from shared.upstream.evidence import Evidence, current
 from shared.upstream.limits import Limits
 from shared.upstream.tls import TlsContexts
@@ -160,9 +160,13 @@ def _request(call: Call, to: Destination, target: Target, bounds: Bounds) -> htt
 async def _read(
     response: httpx.Response, call: Call, target: Target, where: str, limits: Limits, idle: float
 ) -> RawAnswer:
-    if 200 <= response.status_code < 300:
+    good = 200 <= response.status_code < 300
+    # Not read: a page is of no use, and a stream need not end.
+    wrong = NO_JSON.get(media_type(response.headers)) if good else None
+    body: bytes | None = b""
+    if good and wrong is None:
         body = await _whole_body(response, call.most_bytes, limits, idle)
-    else:
+    elif not good:
         body = await _what_comes(response, limits, min(_ERROR_SECONDS, idle))
     answer = RawAnswer(
         expected=call.expected,
@@ -173,7 +177,9 @@ async def _read(
         key=target.api_key,
     )
     if body is None:
-        raise unusable(answer, f"a body over {call.most_bytes // 2**20} MiB")
+        wrong = f"a body over {call.most_bytes // 2**20} MiB"
+    if wrong is not None:
+        raise unusable(answer, wrong)
     return answer
 
 

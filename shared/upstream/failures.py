@@ -15,6 +15,7 @@ import ssl
 from typing import TypeAlias
 
 import aiohttp
+from aiohttp.http_exceptions import BadStatusLine
 
 from shared.errors import (
     OutboundForbidden,
@@ -67,9 +68,12 @@ def before_the_head(error: Exception, evidence: Evidence, *, where: str, https: 
             sent=sent,
         )
     if isinstance(error, aiohttp.ClientResponseError):
-        hint = "" if https else "; if the server speaks TLS, use https"
+        broken = type(error.__cause__)  # its words may hold the upstream's, its class does not
+        plain_to_tls = broken is BadStatusLine and not https
+        hint = "; if the server speaks TLS, use https" if plain_to_tls else ""
         return UpstreamInvalidAnswer(
-            f"Expected an HTTP answer from {where}, got bytes that break its rules{hint}.",
+            f"Expected an HTTP answer from {where}, got bytes that break its rules "
+            f"({broken.__name__}){hint}.",
             sent=sent,
             may_have_been_billed=sent,
         )

@@ -32,8 +32,10 @@ def models(document: Any) -> ModelList:
     entries = _entries(document)
     found: dict[str, ListedModel] = {}
     for entry in entries:
+        if len(found) == MAX_ENTRIES:  # a million others are not even looked at
+            break
         model = _model(entry)
-        if model is not None and len(found) < MAX_ENTRIES:
+        if model is not None:
             found.setdefault(model.id, model)
     return ModelList(models=tuple(found.values()), dropped=len(entries) - len(found))
 

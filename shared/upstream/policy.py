@@ -60,7 +60,7 @@ class OutboundPolicy:
     """The allow list and Dragoman's own listeners, fixed at start.
 
     `own` holds the (address, port) pairs, `own_names` the same by host name, `own_local_ports` the
-    ports that are ours on every address of this machine (we listen on 0.0.0.0, :: or loopback).
+    ports that are ours on every address of this machine (what listens on one may do so on all).
     """
 
     allowed: tuple[Network, ...] = ()
@@ -92,7 +92,7 @@ class OutboundPolicy:
             for address in (found for text in texts if (found := parse(text)) is not None):
                 for face in faces(address):
                     own.add((face, port))
-                    if face.is_unspecified or face.is_loopback:
+                    if face.is_unspecified or face.is_loopback or is_local(str(face)):
                         local_ports.add(port)
         return cls(
             allowed=tuple(_allowed(settings.outbound_allow)),

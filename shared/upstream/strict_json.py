@@ -15,10 +15,12 @@ from typing import Any, Final, NoReturn
 import msgspec
 
 MAX_DEPTH: Final = 64
-# 8 MiB of `[],[],…` would take 170 MB as Python objects. An answer with 20 log probabilities for
-# each of 4,096 tokens has 180,000 brackets and 600,000 commas.
+# 8 MiB of `[],[],…` would take 170 MB as Python objects, of `"a":0,"b":0,…` 80 MB. An answer with
+# 20 log probabilities for each of 4,096 tokens has 180,000 brackets, 600,000 commas and 700,000
+# quotes.
 MAX_BRACKETS: Final = 250_000
 MAX_COMMAS: Final = 1_000_000
+MAX_QUOTES: Final = 1_000_000
 
 _BOM: Final = b"\xef\xbb\xbf"
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -34,22 +36,21 @@ def parse(raw: bytes) -> Any:
     """The value written in `raw`, NUL and lone surrogates replaced by U+FFFD; raises NotJson."""
     raw = raw.removeprefix(_BOM)
     brackets = raw.count(b"[") + raw.count(b"{")
-    if brackets > MAX_BRACKETS or raw.count(b",") > MAX_COMMAS:
+    if brackets > MAX_BRACKETS or raw.count(b",") > MAX_COMMAS or raw.count(b'"') > MAX_QUOTES:
         raise NotJson("JSON with more values than an answer can have")
-    escapes = b"\\u" in raw
+    unstorable = b"\\u0000" in raw
     try:
         value = msgspec.json.decode(raw)
     except RecursionError:
         raise NotJson(f"JSON nested more than {MAX_DEPTH} deep") from None
     except ValueError:
-        if not (escapes and _SURROGATE_ESCAPE.search(raw)):
+        if not _SURROGATE_ESCAPE.search(raw):
             raise NotJson("bytes that are no JSON" if raw.strip() else "an empty body") from None
         value = _parse_tolerating_surrogates(raw)
+        unstorable = True
     if brackets > MAX_DEPTH:  # fewer brackets cannot nest deeper
         _check_depth(value)
-    if escapes and (b"\\u0000" in raw or _SURROGATE_ESCAPE.search(raw)):
-        value = _scrubbed(value)
-    return value
+    return replaced(value, _UNSTORABLE, _REPLACEMENT) if unstorable else value
 
 
 def _parse_tolerating_surrogates(raw: bytes) -> Any:
@@ -87,11 +88,12 @@ def _check_depth(value: Any) -> None:
             raise NotJson(f"JSON nested more than {MAX_DEPTH} deep")
 
 
-def _scrubbed(value: Any) -> Any:
+def replaced(value: Any, pattern: re.Pattern[str], by: str) -> Any:
+    """`value` with every match of `pattern` in its strings and keys replaced by `by`."""
     if isinstance(value, str):
-        return _UNSTORABLE.sub(_REPLACEMENT, value)
+        return pattern.sub(by, value)
     if isinstance(value, list):
-        return [_scrubbed(item) for item in value]
+        return [replaced(item, pattern, by) for item in value]
     if isinstance(value, dict):
-        return {_scrubbed(key): _scrubbed(item) for key, item in value.items()}
+        return {pattern.sub(by, key): replaced(item, pattern, by) for key, item in value.items()}
     return value

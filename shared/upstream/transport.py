@@ -19,6 +19,8 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 from yarl import URL
 
+from shared.errors import OutboundForbidden
+from shared.upstream.endpoint import is_resolved
 from shared.upstream.evidence import current
 from shared.upstream.failures import before_the_head, inside_the_body
 from shared.upstream.guard import GuardedResolver, Lookup, guarded_sockets, system_lookup
@@ -51,7 +53,16 @@ class Destination:
 
 @lru_cache(maxsize=1024)
 def destination(url: str) -> Destination:
-    """The destination of a URL that the resolver wrote: quoted already, not to be quoted again."""
+    """The destination of a URL that the resolver wrote: quoted already, not to be quoted again.
+
+    Raises OutboundForbidden for any other URL, which clients might read in different ways.
+    """
+    if not is_resolved(url):
+        raise OutboundForbidden(
+            "Expected a URL as the endpoint resolver writes it, got another one; save the "
+            "provider's endpoint again.",
+            sent=False,
+        )
     parsed = httpx.URL(url)
     https = parsed.scheme == "https"
     host = f"[{parsed.host}]" if ":" in parsed.host else parsed.host

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import re
 from typing import Any, Final
+from urllib.parse import quote
 
 from shared.telemetry import Secret
+from shared.upstream.strict_json import replaced
 
 TEXT_CHARACTERS: Final = 300
 MESSAGE_CHARACTERS: Final = 1000
@@ -21,33 +23,56 @@ _MARKUP = re.compile(
     r"iframe|table|form)\b)",
     re.IGNORECASE,
 )
+_TAG_START = re.compile(r"<(?=[A-Za-z/!?])")
+_ESCAPED_ASCII: Final = b"\\u00"
+_STARS: Final = "***"
 
 
 def without_key(text: str, key: Secret | None) -> str:
     """`text` with every occurrence of the key replaced by stars."""
-    secret = key.reveal() if key is not None else ""
-    return text.replace(secret, "***") if len(secret) >= _LEAST_SECRET else text
+    for written in _spellings(key, _LEAST_SECRET):
+        text = text.replace(written, _STARS)
+    return text
 
 
 def body_without_key(body: bytes, key: Secret | None) -> bytes:
-    """A body in which a key that was echoed plainly, or as JSON writes it, became stars.
+    """A body in which a key that was echoed plainly, or as JSON or a URL writes it, became stars.
 
     Only keys of 16 characters or more: those do not stand in a text by chance.
     """
-    secret = key.reveal() if key is not None else ""
-    if len(secret) < _LEAST_SECRET_IN_BODY:
-        return body
-    quoted = json.dumps(secret)[1:-1]
-    for written in {secret, quoted, quoted.replace("/", "\\/")}:
-        body = body.replace(written.encode(), b"***")
+    for written in _spellings(key, _LEAST_SECRET_IN_BODY):
+        body = body.replace(written.encode(), _STARS.encode())
     return body
 
 
+def value_without_key(value: Any, body: bytes, key: Secret | None) -> Any:
+    """The JSON value of `body`, in which a key also became stars where its letters were escaped."""
+    if _ESCAPED_ASCII not in body:
+        return value
+    spellings = _spellings(key, _LEAST_SECRET_IN_BODY)
+    if not spellings:
+        return value
+    return replaced(value, re.compile("|".join(map(re.escape, spellings))), _STARS)
+
+
+def _spellings(key: Secret | None, least: int) -> tuple[str, ...]:
+    """The ways in which a key is written, longest first; none for one under `least` characters."""
+    secret = key.reveal() if key is not None else ""
+    if len(secret) < least:
+        return ()
+    quoted = json.dumps(secret)[1:-1]
+    written = {secret, quoted, quoted.replace("/", "\\/"), quote(secret, safe="")}
+    return tuple(sorted(written, key=len, reverse=True))
+
+
 def shown(text: str, key: Secret | None, limit: int = MESSAGE_CHARACTERS) -> str:
-    """`text` on one line, without the key, at most `limit` characters; empty for HTML."""
+    """`text` on one line, without the key, at most `limit` characters; empty for HTML.
+
+    Angles of what may be meant as text (`got <int>`) are replaced by others, so that no tag stays.
+    """
     if _MARKUP.search(text):
         return ""
-    plain = without_key(text, key)
+    plain = _TAG_START.sub("\u2039", without_key(text, key))
     if not plain.isprintable():  # control, bidirectional and unassigned characters
         plain = "".join(each if each.isprintable() else " " for each in plain)
     plain = " ".join(plain.split())

@@ -22,7 +22,7 @@ CLOSED = OutboundPolicy()
 OPEN = OutboundPolicy(allowed=(*LOOPBACK, *PRIVATE))
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "[::ffff:127.0.0.1]", "upstream.test"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::ffff:7f00:1]", "upstream.test"])
 def test_a_forbidden_listener_sees_no_connection(host: str) -> None:
     async def main() -> None:
         async with serving(answering(http(200, GOOD))) as stage, client(CLOSED) as calling:

@@ -1,7 +1,9 @@
 """Answers by status and shape: the dialects that no sample holds, and the hostile ones."""
 
+# ruff: noqa: RUF001 - the angle that replaces one
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -20,7 +22,7 @@ from shared.errors import (
 )
 from shared.telemetry import Secret
 from shared.upstream.answers import RawAnswer, completion, refusal
-from shared.upstream.upstream_text import body_without_key
+from shared.upstream.upstream_text import body_without_key, message_of
 
 NOW = 1_795_352_568.0
 KEY = Secret("sk-canary-0123456789abcdef")
@@ -99,6 +101,40 @@ def test_our_own_key_echoed_in_an_error_is_starred() -> None:
         failure = refused(401, body, "text/plain" if isinstance(body, bytes) else "x")
         assert KEY.reveal() not in failure.message
         assert "Incorrect API key provided: ***" in failure.message
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        b'"sk-slash/plus+0123456789"',
+        b'"sk-slash\\/plus+0123456789"',
+        b'"\\u0073\\u006b-slash\\u002fplus\\u002b0123456789"',
+        b'"?key=sk-slash%2Fplus%2B0123456789"',
+    ],
+)
+def test_a_key_is_starred_in_whatever_way_json_or_a_url_writes_it(echo: bytes) -> None:
+    key = Secret("sk-slash/plus+0123456789")
+    good = answer(200, b'{"choices":[{"a":' + echo + b"},{" + echo + b':1}],"echo":' + echo + b"}")
+    bad = answer(400, b'{"error":{"message":' + echo + b"}}")
+    seen = completion(dataclasses.replace(good, body=body_without_key(good.body, key), key=key))
+    assert "0123456789" not in json.dumps(seen)
+    assert seen["echo"].endswith("***")
+    told = refusal(dataclasses.replace(bad, key=key), model=None, now=NOW).message
+    assert "***" in told
+    assert "0123456789" not in told
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("got <class 'int'>, not <str>", "got ‹class 'int'>, not ‹str>"),
+        ("<b>bold</b> <!-- x -->", "‹b>bold‹/b> ‹!-- x -->"),
+        ("1 < 2 <3", "1 < 2 <3"),
+        ("<script>x</script>", ""),
+    ],
+)
+def test_no_tag_of_the_upstreams_is_left_in_a_message(said: str, shown: str) -> None:
+    assert message_of({"error": {"message": said}}, KEY) == shown
 
 
 def test_a_key_cut_by_the_length_limit_does_not_show_its_beginning() -> None:

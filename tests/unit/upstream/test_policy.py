@@ -140,6 +140,15 @@ def test_listening_everywhere_makes_the_port_ours_on_every_local_address(host: s
     assert ours.refusal("192.168.1.20", 9001) is None  # another service of this machine
 
 
+def test_a_service_on_an_address_of_this_machine_is_refused_on_all_of_them() -> None:
+    """Valkey and PostgreSQL listen on loopback, too, unless told otherwise."""
+    local = ("10.1.0.6", "192.168.1.20")
+    ours = policy("loopback,private", local, REDIS_URL="redis://cache:6380/0")
+    for address in (*local, "127.0.0.1", "::1"):
+        assert ours.refusal(address, 6380) is not None
+    assert ours.refusal("192.168.1.21", 6380) is None
+
+
 def test_listening_by_name_counts_as_its_addresses() -> None:
     ours = policy("loopback", DRAGOMAN_HOST="localhost")
     assert ours.refusal("::1", 8642) is not None

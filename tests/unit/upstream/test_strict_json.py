@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from shared.upstream.strict_json import MAX_DEPTH, NotJson, parse
 
+MIB = 1024 * 1024
+
 
 @pytest.mark.parametrize(
     ("raw", "value"),
@@ -78,17 +80,39 @@ def test_wide_is_not_deep() -> None:
     assert len(parse(b"[" + b"[]," * 1000 + b"[]]")) == 1001
 
 
-@pytest.mark.parametrize("unit", [b"[],", b"{},", b"1.5,", b'"ab",'])
+@pytest.mark.parametrize("unit", [b"[],", b"{},", b"1.5,", b'"ab",', b'"abcdef",'])
 def test_a_small_body_cannot_become_a_large_value(unit: bytes) -> None:
-    raw = b"[" + unit * (8 * 1024 * 1024 // len(unit)) + b"1]"
+    raw = b"[" + unit * (8 * MIB // len(unit)) + b"1]"
+    with pytest.raises(NotJson, match="more values"):
+        parse(raw)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"[" + b'"x",1,' * 499_000 + b"1]",
+        b"{" + b",".join(b'"%x":0' % number for number in range(499_000)) + b"}",
+        '"😀'.encode() + b"x" * (8 * MIB - 6) + b'"',
+    ],
+    ids=["texts", "keys", "a wide text"],
+)
+def test_the_largest_values_that_are_read_take_less_than_64_mib(raw: bytes) -> None:
+    assert len(raw) <= 8 * MIB
     tracemalloc.start()
     try:
-        with pytest.raises(NotJson, match="more values"):
-            parse(raw)
+        parse(raw)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 64 * 1024 * 1024
+    assert peak < 64 * MIB
+
+
+def test_an_answer_with_20_log_probabilities_for_each_of_4096_tokens_is_read() -> None:
+    other = b'{"token":" the","logprob":-0.5,"bytes":[32,116,104,101]}'
+    token = b'{"token":"a","logprob":-1.25,"top_logprobs":[' + b",".join([other] * 20) + b"]}"
+    raw = b'{"choices":[{"logprobs":{"content":[' + b",".join([token] * 4096) + b"]}}]}"
+    assert len(raw) < 8 * MIB
+    assert len(parse(raw)["choices"][0]["logprobs"]["content"]) == 4096
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda t: t.encode("utf-8", "replace")))
