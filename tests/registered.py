@@ -99,6 +99,18 @@ class Registered:
         fact = EventType.PROVIDER_ENABLED if enabled else EventType.PROVIDER_DISABLED
         self._write(provider_id, fact, enabled=enabled)
 
+    def refresh(self, provider_id: str) -> int:
+        """Ask for a refresh; its number."""
+        with self.database.write() as tx:
+            number: int = tx.execute(
+                sa.update(provider)
+                .where(provider.c.id == provider_id)
+                .values(refresh_asked=provider.c.refresh_asked + 1)
+                .returning(provider.c.refresh_asked)
+            ).scalar_one()
+        self.news()
+        return number
+
     def delete(self, provider_id: str) -> None:
         """Delete it."""
         with self.database.write() as tx:

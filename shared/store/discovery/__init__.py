@@ -8,7 +8,7 @@ settle    what needs no check: disabled and deleted providers, and what a chat p
 """
 
 from shared.store.discovery.claim import candidates, claim, release
-from shared.store.discovery.record import record
+from shared.store.discovery.record import choose, record
 from shared.store.discovery.rows import (
     CLAIM_SECONDS,
     ERROR,
@@ -31,6 +31,7 @@ __all__ = [
     "Finding",
     "Standing",
     "candidates",
+    "choose",
     "claim",
     "note_chat",
     "record",

@@ -1,8 +1,11 @@
 """Who is due, and whose check is whose.
 
 A check is claimed by moving `checking_until` into the future. A provider is due when its time has
-come, when it has no row yet, or when its revision is not the one that was checked last: nobody has
-to tell.
+come, when it has no row yet, when its revision is not the one that was checked last, or when more
+refreshes were asked for than the last check knew of: nobody has to tell.
+
+Claims are serialised (an advisory lock on PostgreSQL, BEGIN IMMEDIATE on SQLite), so that a server
+(host and port) is asked by one check at a time, also when it has several providers and workers.
 
 `checking_until` far in the future and `checked_at` ahead of now can only be left by a clock that
 was set back since. They count as past, so that such a jump delays no check.
@@ -21,6 +24,7 @@ from shared.store.discovery.rows import CLAIM_SECONDS, Candidate, Claim
 from shared.store.schema import discovery, provider
 
 CLOCK_SLACK: Final = 60.0  # seconds by which workers' clocks may differ; more is a jump
+CLAIM_LOCK: Final = 0x646973636F766572  # "discover"; any constant that nobody else uses
 
 FIRST_ROW: Final = (
     "provider_id",
@@ -41,24 +45,34 @@ _OF_PROVIDER: Final = (
     "api_key_rotated_at",
     "options",
     "updated_at",
+    "refresh_asked",
 )
-_OF_DISCOVERY: Final = ("status", "failures", "empty_lists", "ok_at", "key_verified_at")
+_OF_DISCOVERY: Final = (
+    "checked_at",
+    "status",
+    "failures",
+    "empty_lists",
+    "ok_at",
+    "key_verified_at",
+)
+_LOCK: Final = sa.select(sa.func.pg_advisory_xact_lock(CLAIM_LOCK))
 
 
 def candidates(tx: sa.Connection, *, now: float, asked: Collection[str]) -> Sequence[Candidate]:
     """Who is due or in `asked`, and not being checked; providers that fail come last."""
     unknown = discovery.c.provider_id.is_(None)
     wanted = provider.c.id.in_(list(asked))
-    free = sa.and_(_free(now), sa.or_(wanted, _due(now, provider.c.revision)))
+    refresh = provider.c.refresh_asked != discovery.c.refresh_seen
+    due = sa.or_(wanted, refresh, _due(now, provider.c.revision))
     query = (
         sa.select(
             provider.c.id,
             provider.c.host,
             provider.c.port,
-            sa.or_(unknown, wanted, _changed(provider.c.revision)),
+            sa.or_(unknown, wanted, refresh, _changed(provider.c.revision)),
         )
         .outerjoin(discovery, discovery.c.provider_id == provider.c.id)
-        .where(checkable(), sa.or_(unknown, free))
+        .where(checkable(), sa.or_(unknown, sa.and_(_free(now), due)))
         .order_by(
             sa.func.coalesce(discovery.c.failures, 0),
             sa.func.coalesce(discovery.c.next_check_at, 0.0),
@@ -73,25 +87,39 @@ def candidates(tx: sa.Connection, *, now: float, asked: Collection[str]) -> Sequ
 def claim(
     tx: sa.Connection, provider_ids: Collection[str], *, now: float, asked: Collection[str]
 ) -> Sequence[Claim]:
-    """Claim those of `provider_ids` that nobody checks and that are due or in `asked`."""
+    """Claim those of `provider_ids` that are due or in `asked`, and whose server nobody checks.
+
+    No two of `provider_ids` may be at the same server.
+    """
+    if tx.dialect.name == "postgresql":
+        tx.execute(_LOCK)
     until = now + CLAIM_SECONDS
     source = (
         sa.select(*first_row(DiscoveryStatus.PENDING, now, checking_until=until))
-        .where(provider.c.id.in_(list(provider_ids)), checkable())
+        .where(provider.c.id.in_(list(provider_ids)), checkable(), _server_is_free(now))
         .order_by(provider.c.id)  # so that two workers lock rows in one order
     )
     insert = insert_for(tx).from_select(FIRST_ROW, source, include_defaults=False)
     asked_for = discovery.c.provider_id.in_(list(asked))
+    # Literal: SQLAlchemy correlates no subquery with the row that a conflict is about.
+    this = sa.literal_column("discovery.provider_id")
+    refreshes = sa.select(provider.c.refresh_asked).where(provider.c.id == this).scalar_subquery()
+    due = sa.or_(
+        asked_for,
+        refreshes != discovery.c.refresh_seen,
+        _due(now, insert.excluded.revision),
+    )
     statement = insert.on_conflict_do_update(
         index_elements=[discovery.c.provider_id],
         set_={"checking_until": until},
-        where=sa.and_(_free(now), sa.or_(asked_for, _due(now, insert.excluded.revision))),
+        where=sa.and_(_free(now), due),
     ).returning(discovery.c.provider_id)
     claimed = tx.execute(statement).scalars().all()
     query = (
         sa.select(
             provider.c.id.label("provider_id"),
             *(provider.c[name] for name in _OF_PROVIDER),
+            discovery.c.revision.label("checked_revision"),
             *(discovery.c[name] for name in _OF_DISCOVERY),
         )
         .join(discovery, discovery.c.provider_id == provider.c.id)
@@ -146,6 +174,24 @@ def insert_for(tx: sa.Connection) -> Any:
 def _free(now: float) -> sa.ColumnElement[bool]:
     until = discovery.c.checking_until
     return sa.or_(until < now, until > now + CLAIM_SECONDS + CLOCK_SLACK)
+
+
+def _server_is_free(now: float) -> sa.ColumnElement[bool]:
+    """No other provider at the same host and port is being checked."""
+    other, check = provider.alias("other"), discovery.alias("check_of_other")
+    busy = (
+        sa.select(sa.literal(1))
+        .select_from(check)
+        .join(other, other.c.id == check.c.provider_id)
+        .where(
+            other.c.host == provider.c.host,
+            other.c.port == provider.c.port,
+            other.c.id != provider.c.id,
+            check.c.checking_until >= now,
+            check.c.checking_until <= now + CLAIM_SECONDS + CLOCK_SLACK,
+        )
+    )
+    return sa.not_(busy.correlate(provider).exists())
 
 
 def _changed(revision: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:

@@ -3,11 +3,15 @@
 A listed model was last seen when its provider's list was last good (`discovery.ok_at`); its row's
 own `last_seen` is brought up to that when the model leaves the list. So a check of thousands of
 models that finds nothing new writes none of them.
+
+What left the list is kept for a while, so that a model which comes back is itself again; without
+its raw entry, and not for ever: a server may list other ids each time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -17,6 +21,16 @@ from shared.store.schema import model
 
 # vLLM makes both anew for every answer (`ModelCard` and `ModelPermission` of its OpenAI protocol).
 _VOLATILE: Final = frozenset({"created", "permission"})
+GONE_SECONDS: Final = 30 * 86_400.0
+MOST_GONE: Final = 5_000  # rows of one provider
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The ids that came to be shown, and those that ceased to be."""
+
+    appeared: Sequence[str]
+    vanished: Sequence[str]
 
 
 def replace(
@@ -28,10 +42,10 @@ def replace(
     allows: Callable[[str], bool],
     now: float,
     seen_at: float | None,
-) -> bool:
+) -> Changes:
     """Make the provider's rows agree with `listed` (None: what is listed now) and `manual`.
 
-    `seen_at` is when the last good list came. True when a model appeared or vanished.
+    `seen_at` is when the last good list came.
     """
     rows = tx.execute(sa.select(model).where(model.c.provider_id == provider_id))
     known = {row.upstream_id: row for row in rows}
@@ -43,27 +57,41 @@ def replace(
 
     fresh: list[dict[str, Any]] = []
     updates: list[dict[str, Any]] = []
-    appeared = False
+    appeared: list[str] = []
     for id_, values in wanted.items():
         row = known.get(id_)
         if row is None:
+            appeared.append(id_)
             fresh.append({"provider_id": provider_id, "upstream_id": id_, **values})
         elif row.gone_at is not None or _differs(row, values):
-            appeared = appeared or row.gone_at is not None
+            if row.gone_at is not None:
+                appeared.append(id_)
             listed_now = values["source"] == LISTED
             seen = now if listed_now or row.gone_at is not None else _last_seen(row, seen_at)
             updates.append({"at_id": id_, **values, "last_seen": seen, "gone_at": None})
+    left = [row for id_, row in known.items() if row.gone_at is None and id_ not in wanted]
     gone = [
-        {"at_id": row.upstream_id, "last_seen": _last_seen(row, seen_at), "gone_at": now}
-        for row in known.values()
-        if row.gone_at is None and row.upstream_id not in wanted
+        {"at_id": row.upstream_id, "last_seen": _last_seen(row, seen_at), "gone_at": now, "raw": {}}
+        for row in left
     ]
+    absent = [row for id_, row in known.items() if row.gone_at is not None and id_ not in wanted]
+    forgotten = [{"at_id": id_} for id_ in _forgotten(absent, MOST_GONE - len(gone), now)]
     here = sa.and_(model.c.provider_id == provider_id, model.c.upstream_id == sa.bindparam("at_id"))
     if fresh:
         tx.execute(sa.insert(model).values(first_seen=now, last_seen=now), fresh)
     for batch in filter(None, (updates, gone)):
         tx.execute(sa.update(model).where(here), batch)
-    return bool(fresh or appeared or gone)
+    if forgotten:
+        tx.execute(sa.delete(model).where(here), forgotten)
+    return Changes(appeared, [row.upstream_id for row in left])
+
+
+def _forgotten(absent: Sequence[sa.Row[Any]], room: int, now: float) -> Iterable[str]:
+    """Of the rows that were gone before, those gone too long, and the oldest past `room`."""
+    newest_first = sorted(absent, key=lambda row: float(row.gone_at), reverse=True)
+    for place, row in enumerate(newest_first):
+        if place >= room or row.gone_at < now - GONE_SECONDS:
+            yield row.upstream_id
 
 
 def _entry(row: sa.Row[Any]) -> Entry:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 import sqlalchemy as sa
 
-from shared.domain import EventType
+from shared.domain import DiscoveryStatus, EventType
 from shared.store import events
 from shared.store.discovery import listing
 from shared.store.discovery.claim import checkable, held_by, release
+from shared.store.discovery.listing import Changes
 from shared.store.discovery.rows import Claim, Finding
 from shared.store.schema import discovery, provider
+
+TOLD_IDS: Final = 100  # of the models that appeared or vanished; the counts tell of the rest
 
 
 def record(tx: sa.Connection, claim: Claim, finding: Finding, *, now: float) -> bool:
@@ -31,6 +35,7 @@ def record(tx: sa.Connection, claim: Claim, finding: Finding, *, now: float) -> 
         "checking_until": 0.0,
         "next_check_at": finding.next_check_at,
         "key_verified_at": _key_verified_at(claim, finding, now),
+        "refresh_seen": claim.refresh_asked,
     }
     if finding.listed is not None:
         values["ok_at"] = now
@@ -46,7 +51,7 @@ def record(tx: sa.Connection, claim: Claim, finding: Finding, *, now: float) -> 
     if written is None:
         release(tx, [claim])
         return False
-    models_changed = listing.replace(
+    changes = listing.replace(
         tx,
         claim.provider_id,
         listed=finding.listed,
@@ -56,14 +61,67 @@ def record(tx: sa.Connection, claim: Claim, finding: Finding, *, now: float) -> 
         seen_at=claim.ok_at,
     )
     # Last, because from here to the commit nobody else can append an event.
-    facts = []
     if finding.status is not claim.status:
-        facts.append(EventType.STATUS_CHANGED)
-    if models_changed:
-        facts.append(EventType.MODELS_CHANGED)
-    for fact in facts:
-        events.append(tx, fact, subject=claim.provider_id, revision=claim.revision, at=now)
+        events.append(
+            tx,
+            EventType.STATUS_CHANGED,
+            subject=claim.provider_id,
+            revision=claim.revision,
+            at=now,
+            detail=moved(claim.status, finding.status),
+        )
+    _tell(tx, claim, changes, now)
     return True
+
+
+def choose(
+    tx: sa.Connection,
+    chosen: Sequence[tuple[Claim, Sequence[str], Callable[[str], bool]]],
+    *,
+    now: float,
+) -> None:
+    """Make the last good lists agree with `(claim, manual, allows)`, before any server answers."""
+    changes = [
+        (
+            claim,
+            listing.replace(
+                tx,
+                claim.provider_id,
+                listed=None,
+                manual=manual,
+                allows=allows,
+                now=now,
+                seen_at=claim.ok_at,
+            ),
+        )
+        for claim, manual, allows in chosen
+    ]
+    for claim, change in changes:  # events last, as above
+        _tell(tx, claim, change, now)
+
+
+def moved(old: DiscoveryStatus, new: DiscoveryStatus) -> Mapping[str, Any]:
+    """The detail of `provider.status_changed`."""
+    return {"from": old.value, "to": new.value}
+
+
+def _tell(tx: sa.Connection, claim: Claim, changes: Changes, now: float) -> None:
+    if not (changes.appeared or changes.vanished):
+        return
+    detail = {
+        "appeared": list(changes.appeared[:TOLD_IDS]),
+        "appeared_count": len(changes.appeared),
+        "vanished": list(changes.vanished[:TOLD_IDS]),
+        "vanished_count": len(changes.vanished),
+    }
+    events.append(
+        tx,
+        EventType.MODELS_CHANGED,
+        subject=claim.provider_id,
+        revision=claim.revision,
+        at=now,
+        detail=detail,
+    )
 
 
 def _key_verified_at(

@@ -30,6 +30,7 @@ class Claim:
     """One claimed check: what to call, and what was known before. The key stays sealed.
 
     `until` is both the end of the claim and the fence under which its finding is written.
+    `refresh_asked` counts the refreshes that were asked for so far: this check answers them all.
     """
 
     until: float
@@ -43,11 +44,19 @@ class Claim:
     api_key_rotated_at: float | None
     options: Mapping[str, Any]
     updated_at: float
+    refresh_asked: int
+    checked_revision: int
+    checked_at: float | None
     status: DiscoveryStatus
     failures: int
     empty_lists: int
     ok_at: float | None
     key_verified_at: float | None
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the provider was never checked as it is now."""
+        return self.checked_at is None or self.checked_revision != self.revision
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from shared.domain import DiscoveryStatus, EventType
 from shared.store import events
 from shared.store.discovery.claim import FIRST_ROW, first_row, insert_for
+from shared.store.discovery.record import moved
 from shared.store.discovery.rows import Standing
 from shared.store.schema import discovery, model, provider
 
@@ -19,29 +20,56 @@ def unsettled(tx: sa.Connection) -> bool:
 
 
 def settle(tx: sa.Connection, *, now: float) -> None:
-    """Give disabled providers that verdict (their models stay), and forget deleted ones."""
+    """Give disabled providers that verdict (their models stay), and forget deleted ones.
+
+    A refresh of a disabled provider is answered by that verdict.
+    """
     for gone in tx.execute(_deleted()).scalars().all():
-        tx.execute(sa.delete(model).where(model.c.provider_id == gone))
+        # In the order in which a finding is written, so that neither waits for the other's rows.
         tx.execute(sa.delete(discovery).where(discovery.c.provider_id == gone))
-    for found in tx.execute(_disabled()).all():
-        source = sa.select(*first_row(DiscoveryStatus.DISABLED, now)).where(
-            provider.c.id == found.id, provider.c.enabled.is_(False)
+        tx.execute(sa.delete(model).where(model.c.provider_id == gone))
+    found = tx.execute(_disabled()).all()
+    # All rows first: whoever has appended an event holds all others up.
+    settled = [(row, _disable(tx, row.id, now)) for row in found]
+    for row, revision in settled:
+        before = DiscoveryStatus(row.status or DiscoveryStatus.PENDING)
+        if revision is None or before is DiscoveryStatus.DISABLED:
+            continue
+        events.append(
+            tx,
+            EventType.STATUS_CHANGED,
+            subject=row.id,
+            revision=revision,
+            at=now,
+            detail=moved(before, DiscoveryStatus.DISABLED),
         )
-        insert = insert_for(tx).from_select(FIRST_ROW, source, include_defaults=False)
-        verdict = {
+
+
+def _disable(tx: sa.Connection, provider_id: str, now: float) -> int | None:
+    """The revision that is disabled now; None when it is enabled again, or another was faster."""
+    values = first_row(DiscoveryStatus.DISABLED, now)
+    source = sa.select(*values, provider.c.refresh_asked).where(
+        provider.c.id == provider_id, provider.c.enabled.is_(False)
+    )
+    insert = insert_for(tx).from_select(
+        [*FIRST_ROW, "refresh_seen"], source, include_defaults=False
+    )
+    settled = insert.on_conflict_do_update(
+        index_elements=[discovery.c.provider_id],
+        set_={
             "status": DiscoveryStatus.DISABLED,
             "revision": insert.excluded.revision,
             "error_sealed": None,
             "failures": 0,
-        }
-        settled = insert.on_conflict_do_update(
-            index_elements=[discovery.c.provider_id], set_=verdict
-        ).returning(discovery.c.revision)
-        row = tx.execute(settled).first()
-        if row is not None:  # else it was enabled again since it was found
-            events.append(
-                tx, EventType.STATUS_CHANGED, subject=found.id, revision=row.revision, at=now
-            )
+            "refresh_seen": insert.excluded.refresh_seen,
+        },
+        where=sa.or_(
+            discovery.c.status != DiscoveryStatus.DISABLED,
+            discovery.c.refresh_seen != insert.excluded.refresh_seen,
+        ),
+    ).returning(discovery.c.revision)
+    row = tx.execute(settled).first()
+    return None if row is None else row.revision
 
 
 def note_chat(
@@ -90,12 +118,15 @@ def _note_key(tx: sa.Connection, provider_id: str, verified_at: float | None, no
 
 def _disabled() -> sa.Select[Any]:
     return (
-        sa.select(provider.c.id, provider.c.revision)
+        sa.select(provider.c.id, discovery.c.status)
         .outerjoin(discovery, discovery.c.provider_id == provider.c.id)
         .where(
             provider.c.deleted_at.is_(None),
             provider.c.enabled.is_(False),
-            sa.func.coalesce(discovery.c.status, "") != DiscoveryStatus.DISABLED,
+            sa.or_(
+                sa.func.coalesce(discovery.c.status, "") != DiscoveryStatus.DISABLED,
+                provider.c.refresh_asked != discovery.c.refresh_seen,
+            ),
         )
         .order_by(provider.c.id)
     )

@@ -92,6 +92,19 @@ class Store:
         with self.database.read() as tx:
             return list(catalogue.models(tx, [provider_id]))
 
+    def count_rows(self, provider_id: str) -> int:
+        """How many models are stored, those that are gone included."""
+        with self.database.read() as tx:
+            query = sa.select(sa.func.count()).where(model.c.provider_id == provider_id)
+            return int(tx.execute(query.select_from(model)).scalar_one())
+
+    def choose(self, claim: Claim, *manual: str, allows: str = "") -> None:
+        """Apply what the options say: ids listed by hand, and the beginning of allowed ones."""
+        with self.database.write() as tx:
+            discovery.choose(
+                tx, [(claim, manual, lambda id_: id_.startswith(allows))], now=self.now
+            )
+
     def ids(self, provider_id: str) -> list[str]:
         return [one.upstream_id for one in self.models(provider_id)]
 
@@ -113,6 +126,15 @@ class Store:
                 .order_by(event.c.seq)
             )
             return [(row.type, row.revision) for row in rows]
+
+    def details(self, provider_id: str) -> list[Any]:
+        """What those events tell, in order."""
+        ours = ("provider.status_changed", "models.changed")
+        with self.database.read() as tx:
+            query = sa.select(event.c.detail).where(
+                event.c.subject == provider_id, event.c.type.in_(ours)
+            )
+            return list(tx.execute(query.order_by(event.c.seq)).scalars())
 
 
 def finding(now: float, **changes: Any) -> Finding:

@@ -67,6 +67,36 @@ def test_who_is_asked_for_is_checked_before_its_time(store: Store) -> None:
     assert len(store.claim(acme, asked=[acme])) == 1
 
 
+def test_a_server_is_one_checks_at_a_time_whoever_claims(store: Store) -> None:
+    server = "http://shared.test:8000"
+    first, second = store.registry.add("first", server), store.registry.add("second", server)
+    elsewhere = store.registry.add("elsewhere", "http://shared.test:9000")
+    (claim,) = store.claim(first)
+    assert store.claim(second) == []
+    assert len(store.claim(elsewhere)) == 1
+    assert store.record(claim, store.found("m"))
+    assert [one.provider_id for one in store.claim(second)] == [second]
+
+
+def test_a_worker_that_died_holds_its_server_up_no_longer_than_its_claim(store: Store) -> None:
+    server = "http://shared.test:8000"
+    first, second = store.registry.add("first", server), store.registry.add("second", server)
+    store.claim(first)
+    store.now += CLAIM_SECONDS + 0.1
+    assert len(store.claim(second)) == 1
+    store.now -= 3600  # as after a clock that was set back
+    assert len(store.claim(first)) == 1
+
+
+def test_of_eight_workers_that_claim_one_servers_providers_at_once_one_gets_one(
+    store: Store,
+) -> None:
+    ids = [store.registry.add(f"p{n}", "http://shared.test:8000") for n in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        claims = [claim for found in pool.map(store.claim, ids) for claim in found]
+    assert len(claims) == 1
+
+
 def test_a_changed_provider_is_due_at_once(store: Store) -> None:
     acme = store.registry.add("acme")
     store.check(acme, "m")

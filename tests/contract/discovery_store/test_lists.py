@@ -6,10 +6,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 import sqlalchemy as sa
 
 from shared.domain import DiscoveryStatus
-from shared.store.discovery import Entry
+from shared.store.discovery import Entry, listing
+from shared.store.discovery.listing import GONE_SECONDS
 from tests.contract.discovery_store.conftest import INTERVAL, Store
 from tests.registered import NOW
 
@@ -171,6 +173,83 @@ def test_only_allowed_models_are_shown_also_of_a_kept_list(store: Store) -> None
     unreachable = DiscoveryStatus.UNREACHABLE
     store.check_with(claim, status=unreachable, listed=None, allows=lambda id_: id_ == "a2")
     assert store.ids(acme) == ["a2"]
+
+
+def test_events_tell_what_changed(store: Store) -> None:
+    acme = store.registry.add("acme")
+    store.check(acme, "a", "b", manual=("by-hand",))
+    store.check(acme, "b", "c", manual=("by-hand",))
+    (claim,) = store.claim(acme, asked=[acme])
+    store.check_with(claim, status=DiscoveryStatus.RATE_LIMITED, manual=("by-hand",))
+    assert store.details(acme) == [
+        {"from": "pending", "to": "ok"},
+        {
+            "appeared": ["by-hand", "a", "b"],
+            "appeared_count": 3,
+            "vanished": [],
+            "vanished_count": 0,
+        },
+        {"appeared": ["c"], "appeared_count": 1, "vanished": ["a"], "vanished_count": 1},
+        {"from": "ok", "to": "rate_limited"},
+    ]
+
+
+def test_an_event_names_a_hundred_models_and_counts_the_others(store: Store) -> None:
+    acme = store.registry.add("acme")
+    names = [f"m{n:03}" for n in range(150)]
+    store.check(acme, *names)
+    store.check(acme, "last")
+    _, appeared, vanished = store.details(acme)
+    assert (appeared["appeared"], appeared["appeared_count"]) == (names[:100], 150)
+    assert len(vanished["vanished"]) == 100
+    assert (vanished["vanished_count"], vanished["appeared"]) == (150, ["last"])
+
+
+def test_options_are_applied_before_the_server_answers(store: Store) -> None:
+    acme = store.registry.add("acme")
+    store.check(acme, "a1", "a2", "b1")
+    store.registry.change(acme, models=["by-hand"], allow_models=["a*"])
+    (claim,) = store.claim(acme)
+    assert claim.is_changed
+    store.choose(claim, "a-by-hand", "hidden", allows="a")
+    assert store.ids(acme) == ["a-by-hand", "a1", "a2"]
+    assert store.details(acme)[-1]["vanished"] == ["b1"]
+    assert store.row(acme).checking_until == claim.until  # the check is still to come
+
+
+def test_a_provider_is_changed_until_a_check_of_that_revision_counted(store: Store) -> None:
+    acme = store.registry.add("acme")
+    (claim,) = store.claim(acme)
+    assert claim.is_changed
+    store.record(claim, store.found("m"))
+    (claim,) = store.claim(acme, asked=[acme])
+    assert not claim.is_changed
+
+
+def test_a_model_that_is_gone_for_a_month_is_forgotten(store: Store) -> None:
+    acme = store.registry.add("acme")
+    store.check(acme, "stays", "goes")
+    store.check(acme, "stays")
+    assert store.model_row(acme, "goes").raw == {}
+    store.now += GONE_SECONDS
+    store.check(acme, "stays")
+    assert store.count_rows(acme) == 2
+    store.now += 1
+    store.check(acme, "stays")
+    assert store.count_rows(acme) == 1
+
+
+def test_a_server_that_lists_other_models_each_time_fills_no_database(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "MOST_GONE", 50)
+    acme = store.registry.add("acme")
+    for turn in range(6):
+        store.check(acme, *(f"turn{turn}-{n}" for n in range(40)))
+        store.now += INTERVAL
+    assert store.count_rows(acme) == 40 + 50
+    # The newest of them are kept, so that a model which comes back is itself again.
+    assert store.model_row(acme, "turn4-0").gone_at is not None
 
 
 def test_five_thousand_models_come_and_go_in_little_time(store: Store) -> None:

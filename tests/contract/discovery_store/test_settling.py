@@ -27,6 +27,7 @@ def test_a_disabled_provider_gets_that_verdict_once_and_keeps_its_models(store: 
     assert (verdict.status, verdict.error_sealed) == (DiscoveryStatus.DISABLED, None)
     assert store.ids(acme) == ["m"]
     assert store.events(acme) == [(STATUS, 1), (MODELS, 1), (STATUS, 2)]
+    assert store.details(acme)[-1] == {"from": "ok", "to": "disabled"}
 
 
 def test_a_provider_disabled_before_its_first_check_is_disabled_too(store: Store) -> None:
