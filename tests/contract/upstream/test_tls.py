@@ -12,12 +12,13 @@ import pytest
 import trustme
 
 from shared.errors import UpstreamTimeout, UpstreamTlsFailed, UpstreamUnreachable
-from shared.upstream import Bounds
+from shared.upstream import Bounds, DiscoveryFailure
 from shared.upstream.tls import TlsContexts
 from tests.contract.upstream.behaviours import GOOD
 from tests.contract.upstream.calls import BODY, client, failure_of, run, target
 from tests.contract.upstream.stage import Wire, answering, http, serving
 
+BOTH = b'{"choices":[],"data":[{"id":"m"}]}'  # an answer to either call
 PATIENT = Bounds(connect=2, first_byte=2, idle=2, total=4)
 
 
@@ -39,9 +40,10 @@ def pem(authority: trustme.CA) -> str:
 def test_a_certificate_of_the_given_ca_is_trusted(authority: trustme.CA) -> None:
     async def main() -> None:
         context = server_context(authority.issue_cert("upstream.test"))
-        async with serving(answering(http(200, GOOD)), context) as stage, client() as calling:
+        async with serving(answering(http(200, BOTH)), context) as stage, client() as calling:
             at = target(f"https://upstream.test:{stage.port}", ca_certificate=pem(authority))
             assert (await calling.chat(at, BODY, PATIENT)).status == 200
+            assert [model.id for model in (await calling.list_models(at, PATIENT)).models] == ["m"]
 
     run(main())
 
@@ -67,7 +69,7 @@ def test_a_bad_certificate_is_refused_before_anything_is_sent(
 ) -> None:
     async def main() -> None:
         context = server_context(issue(authority))
-        async with serving(answering(http(200, GOOD)), context) as stage, client() as calling:
+        async with serving(answering(http(200, BOTH)), context) as stage, client() as calling:
             origin = f"https://upstream.test:{stage.port}"
             given = pem(authority) if trusted else None
             failure, sent = await failure_of(
@@ -76,10 +78,15 @@ def test_a_bad_certificate_is_refused_before_anything_is_sent(
             assert type(failure) is UpstreamTlsFailed
             assert says in failure.message
             assert (failure.sent, failure.may_have_been_billed, sent) == (False, False, False)
+            with pytest.raises(DiscoveryFailure) as unlisted:
+                await calling.list_models(target(origin, ca_certificate=given), PATIENT)
+            assert unlisted.value.code == UpstreamTlsFailed.code
+            assert says in unlisted.value.message
             assert stage.bytes_seen == 0
 
             unverified = target(origin, verify_tls=False)
             assert (await calling.chat(unverified, BODY, PATIENT)).status == 200
+            assert (await calling.list_models(unverified, PATIENT)).models
 
     run(main())
 
