@@ -28,7 +28,13 @@ def servers() -> Iterator[dict[str, Running]]:
         yield {"llama-server": llama, "litellm": proxy}
 
 
-def _asked_again(name: str, url: str) -> httpx.Response:
+@pytest.fixture(scope="module")
+def http() -> Iterator[httpx.Client]:
+    with httpx.Client() as client:
+        yield client
+
+
+def _asked_again(http: httpx.Client, name: str, url: str) -> httpx.Response:
     """The recorded request, sent to the simulator; where none was kept, the list or a chat."""
     first = (FOLDER / f"{name}.http").read_text("utf-8").partition("\n")[0]
     found = re.match(r"# curl http://[^/]+(\S+)(?: -H Authorization: Bearer (\S+))?", first)
@@ -42,7 +48,7 @@ def _asked_again(name: str, url: str) -> httpx.Response:
         key = KEY if key == "<KEY>" else key
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     method = "GET" if body is None else "POST"
-    return httpx.request(method, url + path, content=body, headers=headers)
+    return http.request(method, url + path, content=body, headers=headers)
 
 
 def _shape(document: Any) -> Any:
@@ -56,12 +62,12 @@ def _shape(document: Any) -> Any:
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_a_simulator_answers_in_the_shape_that_was_recorded(
-    servers: dict[str, Running], name: str
+    servers: dict[str, Running], http: httpx.Client, name: str
 ) -> None:
     sim = servers[name.partition("/")[0]]
     mode = Mode.LOADING if name in LOADING else Mode.NORMAL
     sim.set_mode(Mode.RATE_LIMITED if name in RATE_LIMITED else mode)
-    recorded, answer = sample(name), _asked_again(name, sim.url)
+    recorded, answer = sample(name), _asked_again(http, name, sim.url)
     assert answer.status_code == recorded.status
     assert answer.headers["content-type"] == recorded.headers["content-type"]
     if "json" in recorded.headers["content-type"]:
