@@ -42,9 +42,11 @@ class Parser(FlaskParser):
 
     def handle_error(self, error: ma.ValidationError, *_: object, **__: object) -> NoReturn:
         """Raise InvalidValue or UnknownField for the first fault; its message names the others."""
-        (faults,) = error.normalized_messages().values()  # type: ignore[no-untyped-call] # by location: json or query
+        ((location, faults),) = error.normalized_messages().items()  # type: ignore[no-untyped-call] # untyped
         # Fields that nobody knows come last, by name: marshmallow finds them in no order.
         leaves = list(_leaves(faults, ""))
+        if location == "query":  # an argument that came twice is no list to whoever sent it
+            leaves = [(path.partition("[")[0], message) for path, message in leaves]
         found = [leaf for leaf in leaves if leaf[1] is not UNKNOWN]
         found += sorted(leaf for leaf in leaves if leaf[1] is UNKNOWN)
         (path, message), others = found[0], found[1:]

@@ -25,9 +25,20 @@ def components() -> dict[str, Shape]:
     return {
         "Provider": _provider(),
         "ProviderList": _list("Provider"),
+        "ProviderImpact": _impact(),
         "Model": _model(),
         "ModelList": _list("Model"),
         "ChatCompletion": _completion(),
+        "ChatCompletionList": _list("ChatCompletion"),
+        "DeletedCompletion": _object(
+            id=_TEXT, object=_words("chat.completion.deleted"), deleted=_FLAG
+        ),
+        "Message": _message(),
+        "MessageList": _list("Message"),
+        "Attempt": _attempt(),
+        "AttemptList": _object(
+            object=_words("list"), data=_list_of(ref("Attempt")), has_more=_FLAG
+        ),
         "Health": _object(status=_words("ok", "degraded", "unavailable"), checks=_map(_TEXT)),
         "Liveness": _object(status=_words("ok")),
         "Error": _error(),
@@ -107,6 +118,19 @@ def _provider() -> Shape:
     )
 
 
+def _impact() -> Shape:
+    return _object(
+        id=_TEXT,
+        object=_words("provider.impact"),
+        queued={**_WHOLE, "description": "jobs that a delete would end as failed"},
+        running={**_WHOLE, "description": "jobs that would still finish"},
+        last_used_at=_or_null(
+            {**_TIME, "description": "Unix seconds; when the newest job that is still kept came"}
+        ),
+        message={**_TEXT, "description": "the same as a sentence for people"},
+    )
+
+
 def _model() -> Shape:
     return _object(
         id={**_TEXT, "description": "provider's slug, a slash, the provider's own id"},
@@ -148,6 +172,39 @@ def _completion() -> Shape:
         "description": "the provider's own fields that share a name with one of ours",
     }
     return shape
+
+
+def _message() -> Shape:
+    parts = _list_of({"type": "object"})
+    return _object(id=_TEXT, content=_or_null(_TEXT), content_parts=_or_null(parts))
+
+
+def _attempt() -> Shape:
+    seconds = _or_null({"type": "number"})
+    count = _or_null(_WHOLE)
+    return _object(
+        object=_words("chat.completion.attempt"),
+        attempt=_WHOLE,
+        chat_url=_TEXT,
+        api_key_fingerprint=_or_null(_TEXT),
+        provider_revision=_WHOLE,
+        worker=_TEXT,
+        started_at={"type": "number", "description": "Unix seconds, with fractions"},
+        ended_at={"type": "number"},
+        timings=_object(
+            queued_seconds=seconds,
+            connect_seconds=seconds,
+            first_byte_seconds=seconds,
+            total_seconds={"type": "number"},
+        ),
+        calls={**_WHOLE, "description": "calls begun in this attempt"},
+        sent={**_FLAG, "description": "whether any byte of a request may have left"},
+        outcome={**_TEXT, "description": "`completed`, or an error code"},
+        counted={**_FLAG, "description": "false: its result came too late and was dropped"},
+        upstream_status=_or_null(_WHOLE),
+        upstream_request_id=_or_null(_TEXT),
+        usage=_object(prompt_tokens=count, completion_tokens=count),
+    )
 
 
 def _error() -> Shape:

@@ -17,10 +17,11 @@ from shared.store.schema import discovery, model, provider
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The last check of one provider; times in Unix seconds."""
+    """The last check of one provider, as it was at `revision`; times in Unix seconds."""
 
     provider_id: str
     status: DiscoveryStatus
+    revision: int
     checked_at: float | None
     ok_at: float | None
     key_verified_at: float | None
@@ -55,6 +56,7 @@ def verdicts(tx: sa.Connection, provider_ids: Iterable[str]) -> Mapping[str, Ver
     query = sa.select(
         discovery.c.provider_id,
         discovery.c.status,
+        discovery.c.revision,
         discovery.c.checked_at,
         discovery.c.ok_at,
         discovery.c.key_verified_at,

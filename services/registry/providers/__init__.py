@@ -1,9 +1,14 @@
-"""Providers: register, list, show, delete.
+"""Providers: register, list, show, change, delete.
 
+values      what a field may hold, and its one spelling
 schemas     what a request may hold
 slugs       short names for model ids and paths
 lookup      id or slug → the provider, if the caller may see it
-service     what happens, and its event in the same transaction
+endpoints   where a provider is called, and where its key may go
+keys        how its key is stored
+changes     what a merge patch makes of a provider
+listing     filters and pages
+service     what happens, and its events in the same transaction
 documents   a provider as its users see it
 routes      HTTP
 """

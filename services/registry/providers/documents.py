@@ -9,6 +9,7 @@ import msgspec
 from shared.crypto import Sealer
 from shared.domain import DiscoveryStatus
 from shared.store.catalogue import Verdict
+from shared.store.jobs.impact import Impact
 from shared.store.providers import Provider
 
 ERROR_PLACE: Final = {"table": "discovery", "column": "error_sealed"}
@@ -46,7 +47,25 @@ def status(provider: Provider, verdict: Verdict | None) -> DiscoveryStatus:
     """What the provider's discovery shows."""
     if not provider.enabled:
         return DiscoveryStatus.DISABLED
-    return DiscoveryStatus.PENDING if verdict is None else verdict.status
+    if verdict is None or verdict.status is DiscoveryStatus.DISABLED:  # enabled since that verdict
+        return DiscoveryStatus.PENDING
+    return verdict.status
+
+
+def impact(provider: Provider, found: Impact) -> dict[str, Any]:
+    """What a delete of the provider would touch."""
+    return {
+        "id": provider.id,
+        "object": "provider.impact",
+        "queued": found.queued,
+        "running": found.running,
+        "last_used_at": _seconds(found.last_used_at),
+        "message": (
+            "A delete removes only Dragoman's record; the inference server is not contacted. "
+            f"Queued jobs would fail ({found.queued}), running ones would finish "
+            f"({found.running}), and finished ones would stay readable."
+        ),
+    }
 
 
 def _discovery(provider: Provider, verdict: Verdict | None, sealer: Sealer) -> dict[str, Any]:
@@ -57,7 +76,7 @@ def _discovery(provider: Provider, verdict: Verdict | None, sealer: Sealer) -> d
         "model_count": 0,
         "key_verified_at": None,
         "error": None,
-        "next_check_at": int(provider.created_at),
+        "next_check_at": _next_check_at(provider, verdict),
     }
     if verdict is None:
         return shown
@@ -65,13 +84,28 @@ def _discovery(provider: Provider, verdict: Verdict | None, sealer: Sealer) -> d
         "checked_at": _seconds(verdict.checked_at),
         "ok_at": _seconds(verdict.ok_at),
         "model_count": verdict.model_count,
-        "key_verified_at": _seconds(verdict.key_verified_at),
-        "next_check_at": _seconds(verdict.next_check_at),
+        "key_verified_at": _key_verified_at(provider, verdict),
     }
     if verdict.error_sealed is not None:
         told = sealer.open(verdict.error_sealed, row=provider.id, **ERROR_PLACE)
         shown["error"] = msgspec.json.decode(told)
     return shown
+
+
+def _next_check_at(provider: Provider, verdict: Verdict | None) -> int | None:
+    if not provider.enabled:
+        return None
+    if verdict is None or verdict.revision != provider.revision:
+        return int(provider.updated_at)  # whatever was changed is checked at once
+    return int(verdict.next_check_at)
+
+
+def _key_verified_at(provider: Provider, verdict: Verdict) -> int | None:
+    """When the present key was proven; what proved the one before says nothing of it."""
+    verified, rotated = verdict.key_verified_at, provider.api_key_rotated_at
+    if provider.api_key_sealed is None or verified is None:
+        return None
+    return None if rotated is not None and verified < rotated else int(verified)
 
 
 def _seconds(moment: float | None) -> int | None:

@@ -6,13 +6,14 @@ from typing import Any
 
 from flask import Response, request
 
-from services.registry import answers, paging
+from services.registry import answers, json_bodies, paging
 from services.registry.authentication import current_caller, require_admin
 from services.registry.blueprints import Blueprint, guarded
 from services.registry.parts import Parts
-from services.registry.providers.documents import document
-from services.registry.providers.schemas import NewProvider, ProviderQuery
-from services.registry.providers.service import Filter, Providers
+from services.registry.providers.documents import document, impact
+from services.registry.providers.listing import Filter, Place
+from services.registry.providers.schemas import NewProvider, ProviderPatch, ProviderQuery
+from services.registry.providers.service import Providers
 from services.registry.shapes import ref
 from shared.domain import DiscoveryStatus
 
@@ -41,14 +42,10 @@ def blueprint(parts: Parts) -> Blueprint:
         """List the providers that the caller may see."""
         wanted = query.get("status")
         status = DiscoveryStatus(wanted) if wanted is not None else None
-        shown = Filter(query.get("tag"), status, query.get("q"))
-        seen, has_more = paging.page(
-            providers.list(shown, current_caller()),
-            lambda row: row[0].id,
-            limit=query.get("limit", paging.USUAL),
-            after=query.get("after"),
-            order=query["order"],
-        )
+        shown = Filter(tuple(query["tag"]), status, query.get("q"))
+        limit = query.get("limit", paging.USUAL)
+        place = Place(query.get("after"), query["order"] == "desc", limit)
+        seen, has_more = providers.list(shown, current_caller(), place)
         data = [document(provider, verdict, parts.sealer) for provider, verdict in seen]
         headers = paging.link(data, has_more=has_more)
         return answers.json_answer(paging.envelope(data, has_more=has_more), 200, headers)
@@ -63,6 +60,30 @@ def blueprint(parts: Parts) -> Blueprint:
             return answers.not_modified(provider.revision)
         headers = {"ETag": answers.etag(provider.revision)}
         return answers.json_answer(document(provider, verdict, parts.sealer), 200, headers)
+
+    as_json = {json_bodies.JSON: {"schema": ref("ProviderPatch")}}
+
+    @routes.patch("/<reference>")
+    @routes.arguments(ProviderPatch, content_type=json_bodies.MERGE_PATCH)
+    @routes.doc(requestBody={"content": as_json})
+    @routes.response(200, ref("Provider"))
+    def change(body: dict[str, Any], reference: str) -> Response:
+        """Change a provider by a merge patch (RFC 7396): what is left out stays as it is.
+
+        With `If-Match` only if its revision is the current one. A patch that changes nothing
+        leaves the revision as it is.
+        """
+        caller = require_admin()
+        may = answers.precondition(request)
+        provider, verdict = providers.change(reference, body, caller, may=may)
+        headers = {"ETag": answers.etag(provider.revision)}
+        return answers.json_answer(document(provider, verdict, parts.sealer), 200, headers)
+
+    @routes.get("/<reference>/impact")
+    @routes.response(200, ref("ProviderImpact"))
+    def show_impact(reference: str) -> Response:
+        """What a delete would touch: queued and running jobs, and when it was last used."""
+        return answers.json_answer(impact(*providers.impact(reference, current_caller())))
 
     @routes.delete("/<reference>")
     @routes.response(204)

@@ -2,56 +2,48 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from typing import Any
 
 import marshmallow as ma
-from cryptography import x509
-from marshmallow import fields, post_load, validate
+from marshmallow import fields, validate
 
 from services.registry.paging import PageQuery
 from services.registry.providers import slugs
-from services.registry.schemas import Flag, Seconds, Strict, Text, Whole
+from services.registry.providers.values import (
+    Distinct,
+    Name,
+    Tag,
+    Visibility,
+    certificates,
+    prose,
+)
+from services.registry.schemas import Flag, OneOf, Seconds, Strict, Text, Whole, patch_of
 from shared import ids
 from shared.domain import DiscoveryStatus
 
 API_KEY = r"[\x21-\x7e]{1,512}"
-OWNER = "[a-z0-9][a-z0-9._@-]{0,63}"
 MOST_MODELS = 1_000
 MOST_GLOBS = 100
-
-
-def _name(text: str) -> None:
-    if not 1 <= len(text.strip()) <= 100 or not text.strip().isprintable():
-        raise ma.ValidationError("Expected 1 to 100 printable characters.")
+MOST_TAGS = 32
 
 
 def _slug(text: str) -> None:
     if text in slugs.RESERVED:
-        raise ma.ValidationError(f"Expected a slug that is not reserved, got {text!r}.")
-
-
-def _pem(text: str) -> None:
-    try:
-        x509.load_pem_x509_certificates(text.encode())
-    except ValueError:
-        raise ma.ValidationError("Expected certificates in PEM form.") from None
-
-
-def _visibility(value: Any) -> None:
-    if isinstance(value, list):
-        right = 1 <= len(value) <= 100 and all(
-            isinstance(owner, str) and re.fullmatch(OWNER, owner) for owner in value
+        raise ma.ValidationError(
+            f"Expected a slug that is no path of this API, got {text!r}. Choose another one."
         )
-    else:
-        right = value in ("everyone", "admins")
-    if not right:
-        raise ma.ValidationError('Expected "everyone", "admins" or a list of 1 to 100 owners.')
+
+
+def _longest(characters: int) -> validate.Length:
+    return validate.Length(max=characters, error=f"Expected at most {characters:,} characters.")
+
+
+def _most(count: int, what: str) -> validate.Length:
+    return validate.Length(max=count, error=f"Expected at most {count:,} {what}.")
 
 
 def _model_ids() -> Text:
-    return Text(pattern=r"[^\x00-\x1f\x7f]{1,256}", expected="1 to 256 printable characters")
+    return Text(pattern=r"[^\x00-\x1f\x7f-\x9f]{1,256}", expected="1 to 256 printable characters")
 
 
 class Options(Strict):
@@ -72,21 +64,21 @@ class Options(Strict):
     ca_certificate = Text(
         allow_none=True,
         load_default=None,
-        validate=[validate.Length(1, 65_536, error="Expected at most 65,536 characters."), _pem],
+        validate=[_longest(65_536), certificates],
         metadata={"description": "PEM of the authorities to trust instead of the system's"},
     )
-    models = fields.List(
+    models = Distinct(
         _model_ids(),
         load_default=list,
-        validate=validate.Length(max=MOST_MODELS, error=f"Expected at most {MOST_MODELS} ids."),
+        validate=_most(MOST_MODELS, "ids"),
         metadata={"description": "model ids listed by hand"},
         error_messages={"invalid": "Expected a list of model ids."},
     )
-    allow_models = fields.List(
+    allow_models = Distinct(
         _model_ids(),
         allow_none=True,
         load_default=None,
-        validate=validate.Length(max=MOST_GLOBS, error=f"Expected at most {MOST_GLOBS} patterns."),
+        validate=_most(MOST_GLOBS, "patterns"),
         metadata={"description": "glob patterns of the model ids to offer; null: all"},
         error_messages={"invalid": "Expected a list of glob patterns, or null."},
     )
@@ -95,7 +87,7 @@ class Options(Strict):
 class NewProvider(Strict):
     """The body of `POST /v1/providers`."""
 
-    name = Text(required=True, validate=_name, metadata={"example": "vLLM Llama 3"})
+    name = Name(required=True)
     slug = Text(
         pattern=slugs.PATTERN,
         expected="1 to 63 of a-z, 0-9 and hyphen, no hyphen first",
@@ -116,38 +108,44 @@ class NewProvider(Strict):
         expected="1 to 512 visible ASCII characters without spaces",
         metadata={"writeOnly": True, "description": "sealed at once, never shown again"},
     )
-    description = Text(
-        load_default="",
-        validate=validate.Length(max=2_000, error="Expected at most 2,000 characters."),
-    )
-    tags = fields.List(
-        Text(
-            pattern=r"[^\x00-\x20\x7f,]{1,64}",
-            expected="1 to 64 characters without spaces and commas",
-        ),
+    description = Text(load_default="", validate=[_longest(2_000), prose])
+    tags = Distinct(
+        Tag(),
         load_default=list,
-        validate=validate.Length(max=32, error="Expected at most 32 tags."),
+        validate=_most(MOST_TAGS, "tags"),
         error_messages={"invalid": "Expected a list of tags."},
     )
-    visibility = fields.Raw(
-        load_default="everyone",
-        validate=_visibility,
-        metadata={
-            "oneOf": [
-                {"type": "string", "enum": ["everyone", "admins"]},
-                {"type": "array", "items": {"type": "string", "pattern": f"^{OWNER}$"}},
-            ]
-        },
-    )
+    visibility = Visibility(load_default="everyone")
     enabled = Flag(load_default=True)
-    options = fields.Nested(Options, load_default=lambda: Options().load({}))
+    options = fields.Nested(Options, load_default=lambda: options_by_default())
 
-    @post_load
-    def normalise(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """One spelling for names that look the same; tags once each."""
-        data["name"] = unicodedata.normalize("NFC", data["name"].strip())
-        data["tags"] = list(dict.fromkeys(data["tags"]))
-        return data
+
+def options_by_default() -> dict[str, Any]:
+    """The options of a provider that was given none."""
+    chosen: dict[str, Any] = Options().load({})
+    return chosen
+
+
+OptionsPatch = patch_of(Options, "OptionsPatch")
+ProviderPatch = patch_of(
+    NewProvider,
+    "ProviderPatch",
+    slug=Text(metadata={"description": "cannot be changed; only the present one is accepted"}),
+    api_key=Text(
+        pattern=API_KEY,
+        expected="1 to 512 visible ASCII characters without spaces",
+        metadata={
+            "writeOnly": True,
+            "description": "a new key, or null to remove it; needed when a stored key would go to "
+            "another host or port, or over plain http where it went over https",
+        },
+    ),
+    visibility=Visibility(or_null=True),
+    options=fields.Nested(
+        OptionsPatch,
+        metadata={"description": "merged member by member; null sets a member, or all, back"},
+    ),
+)
 
 
 class ProviderQuery(PageQuery):
@@ -158,12 +156,19 @@ class ProviderQuery(PageQuery):
         expected="the id of a provider",
         metadata={"description": "the id after which the page begins"},
     )
-    tag = Text(metadata={"description": "only providers with this tag"})
+    tag = fields.List(
+        Tag(),
+        load_default=list,
+        metadata={"description": "only providers with this tag; given twice, with both"},
+    )
     status = Text(
-        validate=validate.OneOf(
-            [status.value for status in DiscoveryStatus],
-            error="Expected one of {choices}.",
-        ),
+        validate=OneOf([status.value for status in DiscoveryStatus]),
         metadata={"description": "only providers whose discovery shows this"},
     )
-    q = Text(metadata={"description": "only providers whose name, slug or endpoint holds this"})
+    q = Text(
+        validate=_longest(200),
+        metadata={
+            "description": "only providers whose name, slug, endpoint or description holds this, "
+            "without regard to case"
+        },
+    )

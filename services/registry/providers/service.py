@@ -1,49 +1,25 @@
-"""What happens to providers; each change and its event are one transaction."""
+"""What happens to providers; each change and its events are one transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 
 from services.registry.database import batch_memo
 from services.registry.parts import Parts
-from services.registry.providers import documents, slugs
+from services.registry.providers import changes, endpoints, keys, listing, slugs
+from services.registry.providers.listing import Filter, Place, Seen
 from services.registry.providers.lookup import find_visible, unknown
 from shared import ids, live
-from shared.domain import DiscoveryStatus
-from shared.errors import InvalidValue, StaleRevision
-from shared.store import catalogue, jobs, providers
+from shared.errors import StaleRevision
+from shared.store import catalogue, jobs, provider_changes, providers
 from shared.store.access import Caller
-from shared.store.catalogue import Verdict
+from shared.store.jobs.impact import Impact, impact_of
 from shared.store.providers import Provider
-from shared.telemetry import Secret
-from shared.upstream.endpoint import resolve
 
-LAST4_FROM: Final = 16  # characters; of a shorter key four would give too much away
-FINGERPRINT: Final = 8  # hex digits
-
-Seen = tuple[Provider, Verdict | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which providers a list shows; None lets everything pass."""
-
-    tag: str | None = None
-    status: DiscoveryStatus | None = None
-    q: str | None = None
-
-    def admits(self, provider: Provider, verdict: Verdict | None) -> bool:
-        """Whether this provider is shown."""
-        if self.tag is not None and self.tag not in provider.tags:
-            return False
-        if self.status is not None and documents.status(provider, verdict) is not self.status:
-            return False
-        texts = (provider.name, provider.slug, provider.endpoint)
-        return self.q is None or any(self.q.casefold() in text.casefold() for text in texts)
+May = Callable[[int], bool]  # whether a precondition lets a change of this revision happen
 
 
 class Providers:
@@ -55,23 +31,17 @@ class Providers:
 
     def create(self, body: Mapping[str, Any]) -> Provider:
         """The new provider, usable at once; raises InvalidValue or ProviderNameTaken."""
-        endpoint = resolve(body["endpoint"])
-        refused = self._parts.policy.refusal_of_literal(endpoint.host, endpoint.port)
-        if refused is not None:
-            raise InvalidValue(
-                f"Expected an endpoint that may be called, got one where {refused}.",
-                param="endpoint",
-            )
+        endpoint = endpoints.located(body["endpoint"], self._parts.policy)
         provider_id, now = ids.new(ids.PROVIDER), self._parts.now()
+        key = keys.without()
+        if body["api_key"] is not None:
+            key = keys.columns(body["api_key"], provider_id, self._parts.sealer, now=now)
         slug = body.get("slug")
         fixed = {
             "id": provider_id,
             "name": body["name"],
-            "endpoint": body["endpoint"].strip(),
-            "chat_url": endpoint.chat_url,
-            "models_url": endpoint.models_url,
-            "host": endpoint.host,
-            "port": endpoint.port,
+            **endpoints.columns(body["endpoint"], endpoint),
+            **key,
             "description": body["description"],
             "tags": body["tags"],
             "visibility": body["visibility"],
@@ -81,11 +51,11 @@ class Providers:
             "revision": 1,
             "created_at": now,
             "updated_at": now,
-            **self._key_columns(provider_id, body["api_key"], now),
         }
 
         def insert(tx: sa.Connection) -> Provider:
             batch_memo(tx).clear()
+            provider_changes.hold(tx)  # before the slug is found free
             chosen = slug or slugs.derive(body["name"], _Taken(tx))
             provider = Provider(slug=chosen, **fixed)
             providers.create(tx, provider)
@@ -95,44 +65,51 @@ class Providers:
         self._parts.relay.look_now()
         return created
 
-    def _key_columns(self, provider_id: str, typed: str | None, now: float) -> dict[str, Any]:
-        if typed is None:
-            names = ("sealed", "last4", "fingerprint", "rotated_at")
-            return dict.fromkeys((f"api_key_{name}" for name in names), None)
-        key, sealer = Secret(typed), self._parts.sealer
-        return {
-            "api_key_sealed": sealer.seal(
-                key.reveal().encode(), table="provider", row=provider_id, column="api_key_sealed"
-            ),
-            "api_key_last4": key.reveal()[-4:] if len(key.reveal()) >= LAST4_FROM else None,
-            "api_key_fingerprint": sealer.fingerprint(key.reveal())[:FINGERPRINT],
-            "api_key_rotated_at": now,
-        }
-
     def get(self, reference: str, caller: Caller) -> Seen:
         """The provider with this id or slug; raises ProviderNotFound."""
+        return self._transactions.read(lambda tx: _seen(tx, find_visible(tx, reference, caller)))
 
-        def find(tx: sa.Connection) -> Seen:
+    def list(self, shown: Filter, caller: Caller, place: Place) -> tuple[Sequence[Seen], bool]:
+        """One page of those that the caller may see and the filter admits; whether more follow."""
+        return self._transactions.read(lambda tx: listing.page(tx, shown, caller, place))
+
+    def change(self, reference: str, patch: Mapping[str, Any], caller: Caller, *, may: May) -> Seen:
+        """The provider after this merge patch (of `ProviderPatch`).
+
+        Raises ProviderNotFound, StaleRevision when `may` refuses the current revision,
+        InvalidValue or ProviderNameTaken.
+        """
+        now, sealer = self._parts.now(), self._parts.sealer
+        endpoint = None
+        if "endpoint" in patch:
+            endpoint = endpoints.located(patch["endpoint"], self._parts.policy)
+
+        def apply(tx: sa.Connection) -> tuple[Seen, bool]:
+            batch_memo(tx).clear()
+            provider_changes.hold(tx)  # before the provider is read: no other change comes between
+            before = find_visible(tx, reference, caller)
+            _demand(may, before)
+            after = changes.patched(before, patch, endpoint, sealer, now=now)
+            if not provider_changes.change(tx, before, after, at=now):
+                return _seen(tx, before), False
+            return _seen(tx, find_visible(tx, before.id, caller)), True
+
+        seen, changed = self._transactions.write(apply)
+        if changed:
+            self._parts.relay.look_now()
+            self._parts.bell.ring()  # enabled, moved or less limited: waiting jobs may run now
+        return seen
+
+    def impact(self, reference: str, caller: Caller) -> tuple[Provider, Impact]:
+        """The provider, and what a delete of it would touch; raises ProviderNotFound."""
+
+        def find(tx: sa.Connection) -> tuple[Provider, Impact]:
             provider = find_visible(tx, reference, caller)
-            return provider, catalogue.verdicts(tx, [provider.id]).get(provider.id)
+            return provider, impact_of(tx, provider.id)
 
         return self._transactions.read(find)
 
-    def list(self, shown: Filter, caller: Caller) -> Sequence[Seen]:
-        """The providers that the caller may see and the filter admits."""
-
-        def find(tx: sa.Connection) -> Sequence[Seen]:
-            living = [
-                provider
-                for provider in providers.living(tx)
-                if provider.visible_to(caller.owner, admin=caller.is_admin)
-            ]
-            verdicts = catalogue.verdicts(tx, [provider.id for provider in living])
-            return [(provider, verdicts.get(provider.id)) for provider in living]
-
-        return [seen for seen in self._transactions.read(find) if shown.admits(*seen)]
-
-    def delete(self, reference: str, caller: Caller, *, may: Callable[[int], bool]) -> None:
+    def delete(self, reference: str, caller: Caller, *, may: May) -> None:
         """Delete the record and end its queued jobs; the server is never contacted.
 
         Raises ProviderNotFound, or StaleRevision when `may` refuses the current revision.
@@ -141,12 +118,9 @@ class Providers:
 
         def remove(tx: sa.Connection) -> Sequence[str]:
             batch_memo(tx).clear()
+            provider_changes.hold(tx)
             provider = find_visible(tx, reference, caller)
-            if not may(provider.revision):
-                raise StaleRevision(
-                    f"Expected If-Match to name revision {provider.revision}, got another one. "
-                    "Read the provider again."
-                )
+            _demand(may, provider)
             if providers.delete(tx, provider.id, at=now) is None:
                 raise unknown(reference)
             return jobs.fail_of_deleted_provider(tx, provider.id, now=now, retention=retention)
@@ -164,3 +138,15 @@ class _Taken:
 
     def __contains__(self, slug: object) -> bool:
         return providers.by_slug(self._tx, str(slug)) is not None
+
+
+def _seen(tx: sa.Connection, provider: Provider) -> Seen:
+    return provider, catalogue.verdicts(tx, [provider.id]).get(provider.id)
+
+
+def _demand(may: May, provider: Provider) -> None:
+    if not may(provider.revision):
+        raise StaleRevision(
+            f"Expected If-Match to name revision {provider.revision}, got another one. "
+            "Read the provider again."
+        )

@@ -126,7 +126,7 @@ def test_equal_keys_have_equal_fingerprints_and_no_key_has_none(registry: Regist
         ({"tags": ["ok", "a b"]}, "tags[1]"),
         ({"visibility": "nobody"}, "visibility"),
         ({"visibility": []}, "visibility"),
-        ({"visibility": ["Not An Owner"]}, "visibility"),
+        ({"visibility": ["ann", "Not An Owner"]}, "visibility[1]"),
         ({"enabled": "yes"}, "enabled"),
         ({"enabled": 1}, "enabled"),
         ({"description": "a\x00b"}, "description"),
