@@ -6,8 +6,11 @@ from flask import Flask
 
 from services.registry import health, json_bodies, openapi, problems
 from services.registry.chat import routes as chat
+from services.registry.checks import routes as checks
+from services.registry.events import routes as events
 from services.registry.models import routes as models
 from services.registry.parts import Parts
+from services.registry.providers import catalogue, refreshing
 from services.registry.providers import routes as providers
 from services.registry.request_ids import Application, RequestIds
 
@@ -18,7 +21,11 @@ def create_app(parts: Parts) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = json_bodies.MAX_BYTES
     app.url_map.merge_slashes = False  # model ids may hold `//`
     api = openapi.Api(app)
-    for feature in (providers, models, chat, health):
+    below_providers = providers.blueprint(parts)
+    for feature in (catalogue, refreshing, checks, events):
+        feature.add(below_providers, parts)
+    api.register_blueprint(below_providers)
+    for feature in (models, chat, events, health):
         api.register_blueprint(feature.blueprint(parts))
     openapi.register(app, api)
     problems.register(app)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from services.registry.authentication import Authenticator
 from services.registry.bell import Bell
+from services.registry.checks import service as checks
 from services.registry.database import Transactions, open_database
+from services.registry.events.following import Followers
 from services.registry.parts import Parts
 from services.registry.relay import Relay
 from services.registry.waiting import HEARTBEAT_SECONDS, Waiting
+from services.registry.watching import Watch
 from shared import ids
 from shared.config import Settings
 from shared.crypto import Sealer
 from shared.live import NoticeSender
 from shared.queues import Doorbell, blocking_redis, make_celery, quick_redis
+from shared.store import refreshes
 from shared.store.jobs import Retention
 from shared.upstream.policy import OutboundPolicy
 
@@ -27,20 +32,33 @@ def assemble(settings: Settings, sealer: Sealer, policy: OutboundPolicy) -> Part
     celery = make_celery(settings, "registry")
     celery.conf.broker_transport_options |= {"socket_timeout": 1, "socket_connect_timeout": 1}
     notices = NoticeSender(quick_redis(settings))
+    bell = Bell(
+        Doorbell(celery, quick_redis(settings)),
+        partial(celery.send_task, retry=False, ignore_result=True),
+    )
+    followers = Followers(transactions)
     return Parts(
         settings=settings,
         transactions=transactions,
         sealer=sealer,
         policy=policy,
         authenticator=Authenticator(transactions),
-        bell=Bell(Doorbell(celery, quick_redis(settings))),
-        relay=Relay(transactions, quick_redis(settings), holder=ids.new(ids.WORKER)),
+        bell=bell,
+        relay=Relay(
+            transactions,
+            quick_redis(settings),
+            holder=ids.new(ids.WORKER),
+            on_news=followers.look_now,
+        ),
         waiting=Waiting(
             transactions,
             lambda: blocking_redis(settings, block_seconds=HEARTBEAT_SECONDS),
             notices,
             retention,
         ),
+        refreshes=Watch(transactions, refreshes.states, bell.refresh),
+        checks=Watch(transactions, checks.found, bell.check),
+        followers=followers,
         notices=notices,
         redis=redis,
         retention=retention,

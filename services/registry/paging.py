@@ -61,9 +61,15 @@ def envelope(data: Sequence[dict[str, Any]], *, has_more: bool) -> dict[str, Any
     }
 
 
-def link(data: Sequence[dict[str, Any]], *, has_more: bool) -> dict[str, str]:
-    """The `Link` header of a page that is not the last (RFC 8288)."""
+def link(
+    data: Sequence[dict[str, Any]], *, has_more: bool, after: str | None = None
+) -> dict[str, str]:
+    """The `Link` header of a page that is not the last (RFC 8288).
+
+    The next one begins after the last id, or after another cursor.
+    """
     if not has_more:
         return {}
-    arguments = {**request.args.to_dict(flat=False), "after": data[-1]["id"]}
+    cursor = data[-1]["id"] if after is None else after
+    arguments = {**request.args.to_dict(flat=False), "after": cursor}
     return {"Link": f'<{request.path}?{urlencode(arguments, doseq=True)}>; rel="next"'}

@@ -10,12 +10,16 @@ from redis import Redis
 from services.registry.authentication import Authenticator
 from services.registry.bell import Bell
 from services.registry.database import Transactions
+from services.registry.events.following import Followers
 from services.registry.relay import Relay
 from services.registry.waiting import Waiting
+from services.registry.watching import Watch
 from shared.config import Settings
 from shared.crypto import Sealer
 from shared.live import NoticeSender
+from shared.store.checks import Check
 from shared.store.jobs import Retention
+from shared.store.refreshes import Refresh
 from shared.upstream.policy import OutboundPolicy
 
 
@@ -31,6 +35,9 @@ class Parts:
     bell: Bell
     relay: Relay
     waiting: Waiting
+    refreshes: Watch[Refresh]
+    checks: Watch[Check]
+    followers: Followers
     notices: NoticeSender
     redis: Redis
     retention: Retention

@@ -37,7 +37,10 @@ logger = logging.getLogger(__name__)
 
 
 class Relay:
-    """One candidate for the duty; `holder` is unique among all processes."""
+    """One candidate for the duty; `holder` is unique among all processes.
+
+    `on_news` is told of every event of this process, whoever has the duty.
+    """
 
     def __init__(
         self,
@@ -45,11 +48,13 @@ class Relay:
         redis: Redis,
         *,
         holder: str,
+        on_news: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._transactions = transactions
         self._redis = redis
         self._holder = holder
+        self._on_news = on_news
         self._monotonic = monotonic
         self._news = Signal()
         self._stopping = False
@@ -66,6 +71,7 @@ class Relay:
     def look_now(self) -> None:
         """An event of this process is durable: publish it without waiting for the next look."""
         self._news.set()
+        self._on_news()
 
     def stop(self) -> None:
         """Stop, and give the duty up. Raises StoreUnavailable."""

@@ -21,6 +21,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.ggevent import GeventWorker
+from werkzeug.wsgi import ClosingIterator
 
 from services.registry import problems
 from services.registry.app import serve
@@ -104,6 +105,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             gevent.sleep(TICK_SECONDS)
         for listener in listeners:
             listener.close()
+        server.stopping()
         self._drain(server, serving)
         server.stopped()
 
@@ -132,13 +134,17 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
 
 
 def _counted(application: Application, serving: set[object]) -> Application:
+    """`application` with a mark in `serving` for each request whose answer has not gone out."""
+
     def counted(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         mark = object()
         serving.add(mark)
         try:
-            return application(environ, start_response)
-        finally:
+            answer = application(environ, start_response)
+        except BaseException:
             serving.discard(mark)
+            raise
+        return ClosingIterator(answer, [lambda: serving.discard(mark)])
 
     return counted
 
@@ -195,6 +201,12 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
     def announce(self) -> None:
         """Tell the runner that requests are served."""
         announce_ready(self._environ)
+
+    def stopping(self) -> None:
+        """No new requests come: end those that only wait for news; their clients may ask again."""
+        parts = self._own()
+        for waiting in (parts.refreshes, parts.checks, parts.followers):
+            waiting.release()
 
     def release(self) -> None:
         """End what still waits when the time to stop is over."""

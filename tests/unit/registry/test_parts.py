@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gevent
@@ -11,7 +12,7 @@ from redis.exceptions import ConnectionError as RedisAway
 
 from services.registry import answers, paging
 from services.registry.authentication import KEPT_SECONDS, Authenticator
-from services.registry.bell import Bell
+from services.registry.bell import MOST_UNSENT, Bell
 from services.registry.models.resolution import allows
 from shared.errors import InvalidApiKey
 from shared.store.access import Caller, Role
@@ -86,44 +87,79 @@ def test_globs_decide_which_models_a_provider_offers(
 
 
 class Doorbell:
-    """Counts rings; raises the faults that are given, one each."""
+    """Takes down rings and tasks; raises the faults that are given, one each."""
 
     def __init__(self, *faults: Exception) -> None:
-        self.rings = 0
+        self.sent: list[str] = []
         self.faults = list(faults)
 
     def ring(self) -> None:
-        self.rings += 1
+        self._take("ring")
+
+    def send(self, task: str, *, kwargs: Mapping[str, str]) -> None:
+        self._take(f"{task} {dict(kwargs)}")
+
+    def _take(self, what: str) -> None:
+        self.sent.append(what)
         if self.faults:
             raise self.faults.pop()
 
 
-def rung(bell: Bell, times: int) -> None:
-    for _ in range(times):
+@pytest.fixture
+def doorbell() -> Doorbell:
+    """One that works."""
+    return Doorbell()
+
+
+def started(doorbell: Doorbell) -> Bell:
+    bell = Bell(doorbell, doorbell.send, rest=0.0)
+    bell.start()
+    quiet()
+    return bell
+
+
+def quiet() -> None:
+    """Let all greenlets have their turns."""
+    for _ in range(10):
+        gevent.sleep(0)
+
+
+def test_many_equal_hints_at_once_become_one(doorbell: Doorbell) -> None:
+    bell = started(doorbell)
+    assert doorbell.sent == ["ring"]  # the first costs most: it is sent at the start
+    for _ in range(500):
         bell.ring()
-    gevent.sleep(0)
-    gevent.sleep(0)
+        bell.refresh("prov_1")
+        bell.refresh("prov_2")
+        bell.check("chk_1")
+    quiet()
+    assert doorbell.sent[1:] == [
+        "ring",
+        "discovery.refresh {'provider_id': 'prov_1'}",
+        "discovery.refresh {'provider_id': 'prov_2'}",
+        "discovery.check {'check_id': 'chk_1'}",
+    ]
 
 
-def test_many_rings_at_once_become_one() -> None:
-    doorbell = Doorbell()
-    bell = Bell(doorbell)
-    bell.start()
-    rung(bell, 0)
-    assert doorbell.rings == 1  # the first costs most: it is sent at the start
-    rung(bell, 500)
-    assert doorbell.rings == 2
-
-
-def test_a_ring_that_fails_is_not_repeated_and_the_next_one_goes_out() -> None:
+def test_a_hint_that_fails_is_not_repeated_and_the_next_one_goes_out() -> None:
     doorbell = Doorbell(RedisAway("away"))
-    bell = Bell(doorbell, rest=0.0)
-    bell.start()
-    rung(bell, 0)
-    rung(bell, 0)
-    assert doorbell.rings == 1
-    rung(bell, 3)
-    assert doorbell.rings == 2
+    bell = started(doorbell)
+    assert doorbell.sent == ["ring"]
+    for _ in range(3):
+        bell.ring()
+    quiet()
+    assert doorbell.sent == ["ring", "ring"]
+
+
+def test_hints_that_cannot_be_sent_do_not_pile_up(doorbell: Doorbell) -> None:
+    bell = Bell(doorbell, doorbell.send)
+    for number in range(MOST_UNSENT + 5):
+        bell.refresh(f"prov_{number}")
+    bell.start()  # rings, which drops one more
+    gevent.sleep(0.01)
+    assert len(doorbell.sent) == MOST_UNSENT
+    assert doorbell.sent[0] == "discovery.refresh {'provider_id': 'prov_6'}"
+    assert doorbell.sent[-1] == "ring"
 
 
 class Keys:
