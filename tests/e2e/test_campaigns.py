@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.campaigns import faults_campaign, poison_campaign, rolling_campaign
+from tests.campaigns import blackholes_campaign, faults_campaign, poison_campaign, rolling_campaign
 from tests.campaigns.checker import Finding, table
 
 Run = Callable[..., list[Finding]]
+BLACKHOLES = partial(blackholes_campaign.run, patience=5)  # for machines that do other things, too
 SEED = 4275  # of 5,000 the one that draws most kinds of faults (10 of 11) in so short a time
 
 
@@ -21,6 +23,7 @@ SEED = 4275  # of 5,000 the one that draws most kinds of faults (10 of 11) in so
         pytest.param(faults_campaign.run, 24, id="faults"),
         pytest.param(poison_campaign.run, 0, id="poison"),
         pytest.param(rolling_campaign.run, 0, id="rolling"),
+        pytest.param(BLACKHOLES, 3, id="blackholes"),
     ],
 )
 def test_the_short_form_of_the_campaign_breaks_no_promise(
