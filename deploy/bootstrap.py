@@ -13,7 +13,7 @@ from typing import NoReturn
 from deploy.venv import CannotStart, Venv, ensure, say
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("up", "demo", "ps", "migrate", "config", "simulate", "test")
+COMMANDS = ("up", "demo", "ps", "migrate", "config", "keys", "simulate", "test")
 GROUPS = {"demo": ("run", "demo"), "test": ("run", "demo", "test")}
 # These say what there is to say without any package: no reason to install first.
 NEED_NOTHING = ("-h", "--help", "--version")

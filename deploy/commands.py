@@ -18,6 +18,7 @@ from deploy.bootstrap import ROOT
 from deploy.refusal import Refusal
 from shared.config import Settings, load, shown
 from shared.errors import ConfigurationError
+from shared.keyring import KeyringFile
 
 EX_CONFIG = 78  # sysexits.h
 LOCAL_NETWORKS = "loopback,private"
@@ -89,6 +90,18 @@ def parser() -> argparse.ArgumentParser:
         ("config", _config, "show the settings in force, secrets hidden"),
     ):
         add_data_dir(add(name, run, text))
+    command = add("keys", _rotate_master, "look after the keys of this installation")
+    actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
+    text = "seal everything stored with a new master key, while everything runs"
+    action = actions.add_parser("rotate-master", help=text, description=text, allow_abbrev=False)
+    add_data_dir(action)
+    stages = ("add", "use", "reseal", "retire", "status")
+    text = "only this step, where hosts have keyring files of their own; see docs/keyring.md"
+    action.add_argument("--stage", choices=stages, help=text)
+    text = "chat workers on other hosts read this very keyring file"
+    action.add_argument("--shared-file", action="store_true", help=text)
+    text = "seconds that every process gets to notice a new keyring (default 30)"
+    action.add_argument("--wait", type=float, default=30.0, metavar="S", help=text)
     command = add("simulate", _simulate, "serve a simulated inference server until Ctrl-C")
     command.add_argument("name", nargs="?", metavar="NAME", help="which server; see --list")
     command.add_argument("--list", action="store_true", help="show what there is to simulate")
@@ -169,10 +182,31 @@ def _migrate(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _config(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    for variable, text in shown(load(environ)).items():
+    settings = load(environ)
+    notes = {}
+    if "DRAGOMAN_OUTBOUND_ALLOW" not in environ:
         # The one setting that `up` and `demo` fill in where it is unset.
-        local = variable == "DRAGOMAN_OUTBOUND_ALLOW" and variable not in environ
-        print(f"{variable}={text}" + (f"  # up and demo: {LOCAL_NETWORKS}" if local else ""))
+        notes["DRAGOMAN_OUTBOUND_ALLOW"] = f"up and demo: {LOCAL_NETWORKS}"
+    if settings.keyring is None:
+        if settings.keyring_file.exists():
+            KeyringFile(settings.keyring_file).read()  # raises where it cannot be used
+        else:
+            notes["DRAGOMAN_KEYRING_FILE"] = "not there yet; migrate makes it"
+    for variable, text in shown(settings).items():
+        print(f"{variable}={text}" + (f"  # {notes[variable]}" if variable in notes else ""))
+    return 0
+
+
+def _rotate_master(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from deploy.rotation import rotate
+
+    rotate(
+        load(environ),
+        lambda line: print(line, flush=True),
+        stage=parsed.stage,
+        shared_file=parsed.shared_file,
+        wait=parsed.wait,
+    )
     return 0
 
 

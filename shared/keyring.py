@@ -95,18 +95,18 @@ class Keyring:
         return frozenset(self.keys) - {self.primary, self.coming}
 
     def with_coming_key(self) -> Keyring:
-        """This keyring with a fresh key that does not seal yet."""
+        """The same keys and a fresh one that does not seal yet."""
         kid = secrets.token_hex(4)
         return replace(self, coming=kid, keys={**self.keys, kid: os.urandom(KEY_BYTES)})
 
     def promoted(self) -> Keyring:
-        """This keyring with the coming key as primary; raises ValueError when there is none."""
+        """The same keys, the coming one as primary; raises ValueError when there is none."""
         if self.coming is None:
             raise ValueError("expected a keyring with a coming key, got one without")
         return replace(self, primary=self.coming, coming=None)
 
     def without(self, kids: Collection[str]) -> Keyring:
-        """This keyring less some old keys; raises ValueError when one of them is not old."""
+        """The same keys less some old ones; raises ValueError when one of them is not old."""
         if not self.old.issuperset(kids):
             raise ValueError("expected old keys only, got others among them")
         kept = {kid: key for kid, key in self.keys.items() if kid not in kids}

@@ -47,6 +47,12 @@ def withdraw(tx: sa.Connection, worker_id: str) -> None:
     tx.execute(sa.delete(worker).where(worker.c.id == worker_id))
 
 
+def living_hosts(tx: sa.Connection) -> set[str]:
+    """The hosts of the workers whose lease runs."""
+    query = sa.select(worker.c.host).where(worker.c.lease_until >= database_now()).distinct()
+    return set(tx.execute(query).scalars())
+
+
 def mark_suspects(tx: sa.Connection) -> Sequence[str]:
     """Note since when each worker with an expired lease is suspect; returns the new suspects."""
     statement = (

@@ -65,7 +65,7 @@ def test_a_key_is_known_then_seals_then_only_opens_then_is_gone() -> None:
     two = one.with_coming_key()
     assert (two.primary, two.old, len(two.keys)) == (one.primary, frozenset(), 2)
     three = two.promoted()
-    assert (three.primary, three.coming, three.old) == (two.coming, None, {one.primary})
+    assert (three.primary, three.coming, three.old) == (two.coming, None, frozenset({one.primary}))
     four = three.without(three.old)
     assert (set(four.keys), four.pepper) == ({three.primary}, one.pepper)
 
