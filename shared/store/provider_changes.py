@@ -77,7 +77,7 @@ def _facts(
         return bool(getattr(before, name) != getattr(after, name))
 
     fields = [field for field, columns in _FIELDS.items() if any(map(differs, columns))]
-    members = {**before.options, **after.options}
+    members = sorted({**before.options, **after.options})  # JSONB keeps no order
     fields += [f"options.{m}" for m in members if before.options.get(m) != after.options.get(m)]
     facts: list[tuple[EventType, Mapping[str, Any] | None]] = []
     if fields:
