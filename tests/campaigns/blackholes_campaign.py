@@ -27,6 +27,8 @@ INTERVAL = 2.0  # seconds between two checks of a provider, ± 10 %
 AGE_SLACK = 3.0
 READ_SECONDS = 0.1  # p95
 CHAT_SECONDS = 1.0  # p95; the simulators answer at once
+REFRESH_SECONDS = 5.0  # the longest
+ASKED_TO_REFRESH = 5  # the first so many; the others are left to the schedule
 READS_IN_A_ROW, PAUSE_SECONDS = 5, 0.1
 FIRST_LISTS_SECONDS = 20.0
 KINDS: Sequence[Callable[[], Simulator]] = (
@@ -41,6 +43,7 @@ class Measured:
 
     reads: list[float] = field(default_factory=list)
     chats: list[float] = field(default_factory=list)
+    refreshes: list[float] = field(default_factory=list)
     ages: list[float] = field(default_factory=list)  # the oldest check of a good one, each time
     stale: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
@@ -69,15 +72,18 @@ def run(
         for slug in providers.holes:  # calls that nobody will answer
             api.submit(f"{slug}/sim-model")
         oldest = INTERVAL * 1.1 + AGE_SLACK * patience
-        deadline = report_at = time.monotonic() + seconds
-        report_at -= seconds - min(seconds, 10)
-        while time.monotonic() < deadline:
+        report_at = time.monotonic() + 10
+        deadline = time.monotonic() + seconds
+        while True:
             for _ in range(READS_IN_A_ROW):
                 _read(api, providers, measured, oldest)
             _chat(api, dice.choice(list(providers.good.values())), measured)
+            _refresh(api, dice.choice(list(providers.good)[:ASKED_TO_REFRESH]), measured)
             if time.monotonic() > report_at:
                 report_at += 60
                 say(_figures(measured))
+            if time.monotonic() > deadline:
+                break
             time.sleep(PAUSE_SECONDS)
         say(_figures(measured))
         measured.stale.extend(_never_refreshed(providers, oldest))
@@ -153,6 +159,13 @@ def _chat(api: Api, model: str, measured: Measured) -> None:
         measured.wrong.append(f"{model}: {answer.text}")
 
 
+def _refresh(api: Api, slug: str, measured: Measured) -> None:
+    url, headers = f"/v1/providers/{slug}/refresh", {"Prefer": "wait=10"}
+    answer = _timed(measured.refreshes, lambda: api.http.post(url, headers=headers))
+    if answer.status_code != 200:
+        measured.wrong.append(f"refresh of {slug}: {answer.status_code} {answer.text}")
+
+
 def _never_refreshed(providers: Field, timeout: float) -> list[str]:
     """Whose list was asked for only once, even `timeout` seconds from now: for short runs."""
 
@@ -174,7 +187,8 @@ def _figures(measured: Measured) -> str:
     return (
         f"{len(measured.reads)} reads, p50 {sorted(measured.reads)[len(measured.reads) // 2]:.3f} "
         f"p95 {_p95(measured.reads):.3f} s; {len(measured.chats)} chats, p95 "
-        f"{_p95(measured.chats):.3f} s; oldest check of a good one {max(measured.ages):.1f} s"
+        f"{_p95(measured.chats):.3f} s; {len(measured.refreshes)} refreshes, longest "
+        f"{max(measured.refreshes):.3f} s; oldest check of a good one {max(measured.ages):.1f} s"
     )
 
 
@@ -185,8 +199,11 @@ def _findings(measured: Measured, oldest: float, patience: float) -> list[Findin
     chats = Finding("21", f"chats with good ones beyond {CHAT_SECONDS * patience:g} s at p95")
     if _p95(measured.chats) > CHAT_SECONDS * patience:
         chats.broken.append(_figures(measured))
+    refreshes = Finding("21", f"refreshes of good ones beyond {REFRESH_SECONDS * patience:g} s")
+    slow = [took for took in measured.refreshes if took > REFRESH_SECONDS * patience]
+    refreshes.broken.extend(f"{took:.1f} s" for took in sorted(slow, reverse=True))
     stale = Finding("21", f"good providers whose check was older than {oldest:.1f} s")
     stale.broken.extend(measured.stale)
     wrong = Finding("-", "good ones not listed or not answering, holes that seem to live")
     wrong.broken.extend(measured.wrong)
-    return [reads, chats, stale, wrong]
+    return [reads, chats, refreshes, stale, wrong]
