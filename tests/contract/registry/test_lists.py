@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from services.registry.providers import listing
 from tests.contract.registry.conftest import Registry, refused
 
 PROVIDERS, MODELS = "/v1/providers", "/v1/models"
@@ -87,6 +88,72 @@ def test_providers_are_filtered_by_tag_status_and_text(registry: Registry) -> No
     assert slugs(registry, f"tag={word}&status=ok") == []
 
 
+def test_several_tags_are_all_demanded_on_every_page(registry: Registry) -> None:
+    word = registry.name()
+    both = [registry.add(tags=[word, "big", "eu"])["slug"] for _ in range(3)]
+    registry.add(tags=[word, "eu"])
+    registry.add(tags=["big", "eu"])
+    pages = walk(registry, f"{PROVIDERS}?tag={word}&tag=big&limit=2")
+    assert [[one["slug"] for one in page["data"]] for page in pages] == [both[:2], both[2:]]
+    assert slugs(registry, f"tag={word}&tag={word.upper()}") == []
+
+
+def test_a_filter_looks_beyond_what_it_reads_at_once(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    word = registry.name()
+    wanted = [
+        registry.add(description=word if n % 5 == 0 else "", visibility=["ann", "ben"])["id"]
+        for n in range(11)
+    ][::5]
+    monkeypatch.setattr(listing, "CHUNK", 2)
+    for who, order in (("admin", "asc"), ("ann", "desc")):
+        first = registry.get(f"{PROVIDERS}?q={word}&limit=2&order={order}", who=who)
+        page = first.get_json()
+        expected = wanted if order == "asc" else wanted[::-1]
+        assert [one["id"] for one in page["data"]] == expected[:2]
+        assert page["has_more"] is True
+        link = first.headers["Link"].removeprefix("<").partition(">")[0]
+        page = registry.get(link, who=who).get_json()
+        assert ([one["id"] for one in page["data"]], page["has_more"]) == (expected[2:], False)
+
+
+def test_a_member_pages_through_what_it_may_see_and_no_page_has_holes(registry: Registry) -> None:
+    tag = f"holes-{registry.name()}"
+    seen = []
+    for n in range(6):
+        made = registry.add(tags=[tag], visibility="admins" if n % 2 else ["ann"])
+        seen += [made["id"]] * (1 - n % 2)
+    first = registry.get(f"{PROVIDERS}?tag={tag}&limit=2", who="ann").get_json()
+    assert ([one["id"] for one in first["data"]], first["has_more"]) == (seen[:2], True)
+    after = f"{PROVIDERS}?tag={tag}&limit=2&after={seen[1]}"
+    rest = registry.get(after, who="ann").get_json()
+    assert ([one["id"] for one in rest["data"]], rest["has_more"]) == (seen[2:], False)
+    assert registry.get(f"{PROVIDERS}?tag={tag}", who="ben").get_json()["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("description", "query", "found"),
+    [
+        ("up to 100% faster", "100%25 f", True),
+        ("up to 100 times faster", "100%25", False),
+        ("snake_case", "snake_case", True),
+        ("snakeXcase", "snake_case", False),
+        ("Große GRÖSSE", "grosse gr%C3%B6sse", True),
+        ("Caf\u00e9", "cafe%CC%81", True),
+        ("it's \\ plain", "'s %5C pl", True),
+        ("İstanbul", "i%CC%87stanbul", True),
+        ("nothing", "some", False),
+    ],
+)
+def test_a_search_takes_every_sign_for_itself_in_either_case(
+    registry: Registry, description: str, query: str, found: bool
+) -> None:
+    word = registry.name()
+    made = registry.add(description=description, tags=[word])
+    assert slugs(registry, f"tag={word}&q={query}") == [made["slug"]] * found
+
+
 @pytest.mark.parametrize(
     ("query", "param"),
     [
@@ -98,12 +165,24 @@ def test_providers_are_filtered_by_tag_status_and_text(registry: Registry) -> No
         ("order=up", "order"),
         ("status=fine", "status"),
         ("tag=%00", "tag"),
+        ("tag=eu&tag=a%20b", "tag"),
+        ("q=%00", "q"),
+        (f"q={'x' * 201}", "q"),
     ],
 )
 def test_a_query_out_of_range_is_refused_by_name(
     registry: Registry, query: str, param: str
 ) -> None:
     refused(registry.get(f"{PROVIDERS}?{query}"), 400, "invalid_value", param)
+
+
+def test_a_refused_word_is_answered_with_those_that_exist(registry: Registry) -> None:
+    detail = refused(registry.get(f"{PROVIDERS}?status=fine"), 400, "invalid_value")["detail"]
+    assert "no_models_route" in detail
+    assert "'fine'" in detail
+    detail = refused(registry.get(f"{PROVIDERS}?order=up&limit=0"), 400, "invalid_value")["detail"]
+    assert "Expected one of asc, desc, got 'up'." in detail
+    assert "Also" in detail  # the other fault
 
 
 def test_an_unknown_query_argument_is_refused_by_name(registry: Registry) -> None:
