@@ -7,12 +7,15 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Final
 
 from services.discovery_worker.checker import Checker
+from services.discovery_worker.checks import Checks
 from services.discovery_worker.follower import BLOCK_SECONDS, Follower
 from services.discovery_worker.ledger import Ledger, Observation
 from services.discovery_worker.scheduler import Scheduler
+from services.discovery_worker.tester import Tester
 from shared.config import Settings
 from shared.crypto import Sealer
 from shared.domain import DiscoveryStatus, EventType
@@ -36,6 +39,15 @@ _OF_THE_REGISTRY: Final = frozenset(
 )
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Working:
+    """The loop and what runs on it."""
+
+    loop: asyncio.AbstractEventLoop
+    scheduler: Scheduler
+    checks: Checks
 
 
 class Discovery:
@@ -62,7 +74,7 @@ class Discovery:
             on_event=self._heard,
             unavailable=UNAVAILABLE,
         )
-        self._running: Future[tuple[asyncio.AbstractEventLoop, Scheduler]] = Future()
+        self._running: Future[_Working] = Future()
         self._stop: Callable[[], None] = lambda: None  # until the loop runs
         self._thread = threading.Thread(target=self._run, name="discovery", daemon=True)
 
@@ -80,13 +92,13 @@ class Discovery:
         self._ledger.close()
         logger.info("discovery has ended")
 
-    def refresh(self, provider_id: str) -> None:
-        """Check this provider now."""
-        self._tell(lambda scheduler: scheduler.ask(provider_id))
-
     def refresh_due(self) -> None:
-        """Look for providers whose time has come."""
-        self._tell(lambda scheduler: scheduler.look_soon())
+        """Look for providers whose time has come, or whose refresh was asked for."""
+        self._tell(lambda working: working.scheduler.look_soon())
+
+    def check_begun(self) -> None:
+        """Look for checks of unsaved providers that nobody has begun."""
+        self._tell(lambda working: working.checks.look_soon())
 
     def observe(self, provider_id: str, verdict: str, revision: int | None) -> None:
         """Take note of what a chat proved: `ok` or `auth_failed`; other words say nothing yet."""
@@ -94,7 +106,7 @@ class Discovery:
             logger.warning("an unknown observation was ignored", extra={"verdict": verdict})
             return
         observation = Observation(verdict == DiscoveryStatus.OK, revision)
-        self._tell(lambda scheduler: scheduler.observe(provider_id, observation))
+        self._tell(lambda working: working.scheduler.observe(provider_id, observation))
 
     def _heard(self, fields: Mapping[str, str]) -> None:
         if fields.get("type") in _OF_THE_REGISTRY:
@@ -106,9 +118,9 @@ class Discovery:
         self.refresh_due()
         return seq
 
-    def _tell(self, message: Callable[[Scheduler], None]) -> None:
-        loop, scheduler = self._running.result(START_SECONDS)
-        _call(loop, lambda: message(scheduler))
+    def _tell(self, message: Callable[[_Working], None]) -> None:
+        working = self._running.result(START_SECONDS)
+        _call(working.loop, lambda: message(working))
 
     def _run(self) -> None:
         try:
@@ -130,20 +142,25 @@ class Discovery:
             self._sealer,
             interval=self._settings.discovery_interval,
         )
-        work = asyncio.create_task(scheduler.run(), name="scheduler")
+        checks = Checks(self._ledger, Tester(client, client.probe), self._sealer)
+        work = {
+            asyncio.create_task(scheduler.run(), name="scheduler"),
+            asyncio.create_task(checks.run(), name="checks"),
+        }
         stop = asyncio.create_task(stopping.wait(), name="stop")
         looked = asyncio.create_task(scheduler.looked.wait(), name="first look")
         try:
-            await asyncio.wait({work, looked}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                self._running.set_result((loop, scheduler))
-            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                work.result()
+            await asyncio.wait({*work, looked}, return_when=asyncio.FIRST_COMPLETED)
+            if not any(task.done() for task in work):
+                self._running.set_result(_Working(loop, scheduler, checks))
+            await asyncio.wait({*work, stop}, return_when=asyncio.FIRST_COMPLETED)
+            for task in work:
+                if task.done():
+                    task.result()
         finally:
-            for task in (work, stop, looked):
-                task.cancel()
-            await asyncio.gather(work, stop, looked, return_exceptions=True)
+            for each in (*work, stop, looked):
+                each.cancel()
+            await asyncio.gather(*work, stop, looked, return_exceptions=True)
             await client.aclose()
 
 

@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from shared.store import discovery, events
+from services.discovery_worker.verdict import chosen
+from shared.store import checks, discovery, events
+from shared.store.checks import CheckClaim
 from shared.store.database import Database
 from shared.store.discovery import Candidate, Claim, Finding, Standing
 
@@ -50,11 +52,17 @@ class Ledger:
     async def claim(
         self, provider_ids: Collection[str], *, now: float, asked: Collection[str]
     ) -> Sequence[Claim]:
-        """Claim those that are still free."""
+        """Claim those that are still free.
+
+        What changed options say of the last good list is applied here, before any server answers.
+        """
 
         def work() -> Sequence[Claim]:
             with self._database.write() as tx:
-                return discovery.claim(tx, provider_ids, now=now, asked=asked)
+                claims = discovery.claim(tx, provider_ids, now=now, asked=asked)
+                changed = [(one, *chosen(one.options)) for one in claims if one.is_changed]
+                discovery.choose(tx, changed, now=now)
+                return claims
 
         return await self._run(work)
 
@@ -75,7 +83,8 @@ class Ledger:
         def work() -> Mapping[str, Standing]:
             standings = {}
             with self._database.write() as tx:
-                for provider_id, one in observed.items():
+                # In one order, so that two workers cannot wait for each other's rows.
+                for provider_id, one in sorted(observed.items()):
                     standing = discovery.note_chat(
                         tx, provider_id, revision=one.revision, key_works=one.key_works, now=now
                     )
@@ -91,6 +100,41 @@ class Ledger:
         def work() -> None:
             with self._database.write() as tx:
                 discovery.release(tx, claims)
+
+        await self._run(work)
+
+    async def claim_checks(self, *, now: float, limit: int) -> Sequence[CheckClaim]:
+        """Claim checks of unsaved providers, and forget old ones on the way."""
+
+        def work() -> Sequence[CheckClaim]:
+            with self._database.read() as tx:
+                waiting = limit > 0 and checks.any_waiting(tx, now=now)
+                expired = checks.any_expired(tx, now=now)
+            if not (waiting or expired):
+                return []
+            with self._database.write() as tx:
+                if expired:
+                    checks.purge(tx, now=now)
+                return checks.claim(tx, now=now, limit=limit)
+
+        return await self._run(work)
+
+    async def fill_check(self, claim: CheckClaim, *, result_sealed: str, done: bool) -> bool:
+        """Write the steps so far; False when the claim was taken over."""
+
+        def work() -> bool:
+            with self._database.write() as tx:
+                return checks.fill(tx, claim, result_sealed=result_sealed, done=done)
+
+        return await self._run(work)
+
+    async def release_checks(self, claims: Collection[CheckClaim]) -> None:
+        """Give checks back."""
+
+        def work() -> None:
+            with self._database.write() as tx:
+                for claim in claims:
+                    checks.release(tx, claim)
 
         await self._run(work)
 

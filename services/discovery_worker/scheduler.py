@@ -120,8 +120,10 @@ class Scheduler:
         asked = frozenset(self._asked)
         self._waiting = await self._ledger.look(now=now, asked=asked)
         self._note_back()
-        # Who was asked for and is not among them is disabled, gone, or being checked right now.
-        self._asked -= asked - {found.provider_id for found in self._waiting}
+        # Who is being checked right now is asked again after that: it may have begun too early.
+        # Who is neither is disabled, gone, or another worker's.
+        busy = {claim.provider_id for claim in self._running.values()}
+        self._asked -= asked - busy - {found.provider_id for found in self._waiting}
 
     async def _begin(self) -> None:
         """Claim and start what there is room for."""
@@ -171,16 +173,22 @@ class Scheduler:
             seal=seal,
         )
         if not await self._ledger.record(claim, finding, now=now):
-            self.ask(claim.provider_id)
+            self.look_soon()  # it has changed since, and so is due
         elif finding.status is not claim.status:
             logger.info(
                 "a provider's status changed",
-                extra={"provider": claim.provider_id, "status": finding.status.value},
+                extra={
+                    "provider": claim.provider_id,
+                    "was": claim.status.value,
+                    "status": finding.status.value,
+                },
             )
 
     def _done(self, task: asyncio.Task[None]) -> None:
         claim = self._running.pop(task)
         self._busy.discard((claim.host, claim.port))
+        if claim.provider_id in self._asked:
+            self._look_at = 0.0
         self._wake.set()
         fault = None if task.cancelled() else task.exception()
         if isinstance(fault, UNAVAILABLE):

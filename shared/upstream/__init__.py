@@ -16,6 +16,7 @@ from shared.upstream._contract import (
     DiscoveryFailure,
     ListedModel,
     ModelList,
+    Obstacle,
     Target,
 )
 
@@ -38,6 +39,7 @@ __all__ = [
     "DiscoveryFailure",
     "ListedModel",
     "ModelList",
+    "Obstacle",
     "Target",
     "UpstreamClient",
 ]

@@ -98,6 +98,15 @@ class DiscoveryFailure(DragomanError):
         self.retry_after = retry_after
 
 
+class Obstacle(DragomanError):
+    """What stood in the way of one step: `message` says what came, `remedy` what to do."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+
 class ConnectionLost(DragomanError):
     """The connection ended after the request was sent and before the answer's head was complete.
 

@@ -10,13 +10,15 @@ import msgspec
 
 from shared.errors import UpstreamFailure
 from shared.upstream._contract import Bounds, ChatAnswer, ConnectionLost, ModelList, Target
-from shared.upstream.answers import RawAnswer, completion, refusal, unusable
+from shared.upstream.answers import RawAnswer, completion, refusal, refuse_error, unusable
 from shared.upstream.discovery import verdict
 from shared.upstream.exchange import Call, Exchanger
 from shared.upstream.guard import Lookup, system_lookup
 from shared.upstream.model_list import NotAModelList, models
 from shared.upstream.policy import OutboundPolicy
+from shared.upstream.probe import Probe
 from shared.upstream.strict_json import NotJson
+from shared.upstream.tls import TlsContexts
 from shared.upstream.transport import GuardedTransport
 from shared.upstream.upstream_text import shown
 
@@ -40,11 +42,14 @@ class UpstreamClient:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._wall_clock = wall_clock
-        self._exchanger = Exchanger(GuardedTransport(policy, lookup))
+        tls = TlsContexts()
+        self._exchanger = Exchanger(GuardedTransport(policy, lookup), tls)
+        self.probe = Probe(policy, lookup, tls)  # reaches servers step by step, for tests of them
 
     async def aclose(self) -> None:
         """Close all connections; calls in flight end as lost connections."""
         await self._exchanger.aclose()
+        await self.probe.aclose()
 
     async def chat(
         self,
@@ -86,7 +91,9 @@ class UpstreamClient:
         if not 200 <= answer.status < 300:
             raise refusal(answer, model=None, now=self._wall_clock())
         try:
-            return models(answer.document())
+            document = answer.document()
+            refuse_error(answer, document)
+            return models(document)
         except (NotJson, NotAModelList) as fault:
             raise unusable(answer, str(fault)) from None
 

@@ -80,8 +80,8 @@ class _Client(httpx.AsyncClient):
 class Exchanger:
     """Runs calls over one transport, thousands at once."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
-        self._tls = TlsContexts()
+    def __init__(self, transport: httpx.AsyncBaseTransport, tls: TlsContexts) -> None:
+        self._tls = tls
         self._http = _Client(transport=transport, trust_env=False, follow_redirects=False)
 
     async def aclose(self) -> None:

@@ -12,10 +12,10 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import aiohttp
-from aiohttp.http_exceptions import BadStatusLine
+from aiohttp.http_exceptions import BadStatusLine, LineTooLong
 
 from shared.errors import (
     OutboundForbidden,
@@ -31,6 +31,8 @@ from shared.upstream.evidence import Evidence
 from shared.upstream.guard import ForbiddenAddress
 
 Failure: TypeAlias = UpstreamFailure | ConnectionLost
+
+_NO_STATUS_LINE: Final = "no status line"
 
 
 def before_the_head(error: Exception, evidence: Evidence, *, where: str, https: bool) -> Failure:
@@ -52,7 +54,7 @@ def before_the_head(error: Exception, evidence: Evidence, *, where: str, https: 
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return UpstreamUnreachable(
             f"Expected {where} to have an address, but the name does not resolve "
-            f"({_words(cause)}); check the endpoint's spelling.",
+            f"({words(cause)}); check the endpoint's spelling.",
             sent=sent,
         )
     if cause is not None:
@@ -63,17 +65,16 @@ def before_the_head(error: Exception, evidence: Evidence, *, where: str, https: 
                     f"Expected a TLS connection to {where}, got {tls}.", sent=sent
                 )
         return UpstreamUnreachable(
-            f"Expected a connection to {where}, got: {_words(cause)}; check that the server runs "
+            f"Expected a connection to {where}, got: {words(cause)}; check that the server runs "
             "and listens there.",
             sent=sent,
         )
     if isinstance(error, aiohttp.ClientResponseError):
-        broken = type(error.__cause__)  # its words may hold the upstream's, its class does not
-        plain_to_tls = broken is BadStatusLine and not https
-        hint = "; if the server speaks TLS, use https" if plain_to_tls else ""
+        rule = _rule_broken(error)
+        no_http = rule == _NO_STATUS_LINE and not https
+        hint = "; if the server speaks TLS, use https" if no_http else ""
         return UpstreamInvalidAnswer(
-            f"Expected an HTTP answer from {where}, got bytes that break its rules "
-            f"({broken.__name__}){hint}.",
+            f"Expected an HTTP answer from {where}, got bytes that break its rules ({rule}){hint}.",
             sent=sent,
             may_have_been_billed=sent,
         )
@@ -87,6 +88,15 @@ def before_the_head(error: Exception, evidence: Evidence, *, where: str, https: 
     )
 
 
+def _rule_broken(error: BaseException) -> str:
+    """Which rule of HTTP, by the class of the parser's own error; its words hold the upstream's."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, LineTooLong):
+        return "a line that is too long"
+    return _NO_STATUS_LINE if isinstance(error, BadStatusLine) else "a faulty head"
+
+
 def inside_the_body(error: Exception, *, where: str) -> UpstreamStreamBroken:
     """The failure of a call whose answer had begun."""
     return UpstreamStreamBroken(
@@ -96,7 +106,8 @@ def inside_the_body(error: Exception, *, where: str) -> UpstreamStreamBroken:
     )
 
 
-def _words(cause: OSError | None) -> str:
+def words(cause: OSError | None) -> str:
+    """What the system says of this error."""
     if isinstance(cause, socket.gaierror):  # its numbers are the resolver's, not errno's
         return cause.strerror or type(cause).__name__
     if cause is None or cause.errno is None:

@@ -102,7 +102,7 @@ def claim(
     insert = insert_for(tx).from_select(FIRST_ROW, source, include_defaults=False)
     asked_for = discovery.c.provider_id.in_(list(asked))
     # Literal: SQLAlchemy correlates no subquery with the row that a conflict is about.
-    this = sa.literal_column("discovery.provider_id")
+    this: sa.ColumnElement[str] = sa.literal_column("discovery.provider_id", sa.Text)
     refreshes = sa.select(provider.c.refresh_asked).where(provider.c.id == this).scalar_subquery()
     due = sa.or_(
         asked_for,

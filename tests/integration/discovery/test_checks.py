@@ -107,14 +107,14 @@ def test_a_black_hole_delays_nobody(stage: Stage) -> None:
     ],
 )
 def test_what_is_wrong_is_named_and_the_last_good_list_stays(
-    stage: Stage, work: Discovery, mode: Mode, status: str, code: str
+    stage: Stage, mode: Mode, status: str, code: str
 ) -> None:
     with running(vllm()) as sim:
         acme = stage.registry.add(f"wrong-{status}", sim.url, key="sk-canary-0123456789")
         stage.listed(acme, LLAMA)
         good = stage.found(acme, is_ok)
         sim.set_mode(mode, "models")
-        work.refresh(acme)
+        stage.registry.refresh(acme)
         verdict = stage.found(acme, lambda v: v.status == status)
         assert verdict.ok_at == good.ok_at
         assert verdict.model_count == 1
@@ -124,7 +124,7 @@ def test_what_is_wrong_is_named_and_the_last_good_list_stays(
         assert "<" not in error["message"]
         assert "sk-canary" not in error["message"]
         sim.set_mode(Mode.NORMAL)
-        work.refresh(acme)
+        stage.registry.refresh(acme)
         assert stage.found(acme, is_ok).error_sealed is None
 
 
@@ -157,17 +157,17 @@ def test_models_listed_by_hand_are_there_where_no_route_lists_any(stage: Stage) 
         assert stage.found(plain, lambda v: True).status is DiscoveryStatus.NO_MODELS_ROUTE
 
 
-def test_an_empty_list_counts_when_it_comes_twice(stage: Stage, work: Discovery) -> None:
+def test_an_empty_list_counts_when_it_comes_twice(stage: Stage) -> None:
     with running(vllm(models=["a", "b"])) as sim:
         acme = stage.registry.add("emptied", sim.url)
         stage.listed(acme, "a", "b")
         first = stage.found(acme, is_ok)
         sim.simulator.models = []
-        work.refresh(acme)
+        stage.registry.refresh(acme)
         second = stage.found(acme, lambda v: v.checked_at != first.checked_at)
         assert (second.status, second.model_count) == (DiscoveryStatus.OK, 2)
         assert second.ok_at == first.ok_at
-        work.refresh(acme)
+        stage.registry.refresh(acme)
         third = stage.found(acme, lambda v: v.checked_at != second.checked_at)
         assert (third.status, third.model_count) == (DiscoveryStatus.OK, 0)
 
@@ -205,7 +205,7 @@ def test_an_observation_proves_the_key_or_causes_a_check(stage: Stage, work: Dis
         stage.found(hugging, lambda v: v.key_verified_at is None)
         work.observe(hugging, "a word of a later release", 1)
         sim.set_mode(Mode.SERVER_ERROR, "models")
-        work.refresh(hugging)
+        stage.registry.refresh(hugging)
         stage.found(hugging, lambda v: v.status == "server_error")
         sim.set_mode(Mode.NORMAL)
         work.observe(hugging, "ok", None)
