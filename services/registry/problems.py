@@ -17,6 +17,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from services.registry import json_bodies, request_ids
+from shared.crypto import SealBroken
 from shared.errors import (
     BodyTooLarge,
     CodedError,
@@ -26,6 +27,7 @@ from shared.errors import (
     JobFailure,
     MethodNotAllowed,
     NotFound,
+    Unreadable,
     UnsupportedMediaType,
     failure_status,
 )
@@ -40,6 +42,7 @@ logger = logging.getLogger(__name__)
 def register(app: Flask) -> None:
     """Make every error of this application a problem document."""
     app.register_error_handler(CodedError, of_error)
+    app.register_error_handler(SealBroken, of_broken_seal)
     app.register_error_handler(HTTPException, _of_werkzeug)
     app.register_error_handler(Exception, _of_defect)
 
@@ -60,6 +63,17 @@ def of_error(error: CodedError) -> Response:
     if isinstance(error, UnsupportedMediaType) and request.method == "PATCH":
         response.headers["Accept-Patch"] = ", ".join(json_bodies.PATCHES)  # RFC 5789, section 2.2
     return response
+
+
+def of_broken_seal(broken: SealBroken) -> Response:
+    """The answer where a stored value does not open; the log says which, and with what key."""
+    return of_error(unreadable(broken))
+
+
+def unreadable(broken: SealBroken) -> Unreadable:
+    """The error of a stored value that does not open; tells the log."""
+    logger.error("a stored value does not open: %s", broken)
+    return Unreadable()
 
 
 def of_failure(document: dict[str, Any], *, retry_after: float | None = None) -> Response:

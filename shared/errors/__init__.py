@@ -20,7 +20,7 @@
         │   ├── UpstreamAuthenticationFailed UpstreamRateLimited UpstreamLoading
         │   ├── UpstreamInvalidAnswer UpstreamStreamBroken UpstreamRefused
         │   └── UpstreamServerError UpstreamRouteMissing
-        └── DeadlineExceeded Interrupted Poisoned Unstorable JobProviderDeleted Cancelled
+        └── DeadlineExceeded Interrupted Poisoned Unstorable Unreadable JobProviderDeleted Cancelled
 
 A class carries its code, its HTTP status and OpenAI's error type. The domain raises; one module
 of the registry (`services.registry.problems`) knows HTTP. Messages say what was expected, what
@@ -40,6 +40,7 @@ from shared.errors._job import (
     JobProviderDeleted,
     OutboundForbidden,
     Poisoned,
+    Unreadable,
     Unstorable,
     UpstreamAuthenticationFailed,
     UpstreamFailure,
@@ -134,6 +135,7 @@ __all__ = [
     "StaleRevision",
     "StoreUnavailable",
     "UnknownField",
+    "Unreadable",
     "Unstorable",
     "UnsupportedMediaType",
     "UpstreamAuthenticationFailed",

@@ -179,6 +179,16 @@ class Unstorable(JobFailure):
     )
 
 
+class Unreadable(JobFailure):
+    """What is stored does not open with the keyring in force."""
+
+    code, status = "unreadable", 500
+    standard = (
+        "Expected what is stored here to open with the keyring in force; it does not. "
+        "Restore the key that sealed it (docs/keyring.md); the registry's log names key and row."
+    )
+
+
 class JobProviderDeleted(JobFailure):
     """The provider was deleted while the job was queued."""
 

@@ -8,8 +8,9 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
+from services.registry import problems
 from shared import ids
-from shared.crypto import Sealer
+from shared.crypto import SealBroken, Sealer
 from shared.domain import JobState, OnUnavailable
 from shared.errors import JOB_FAILURES, DeadlineExceeded, JobFailure
 from shared.store import jobs
@@ -55,9 +56,10 @@ def _waiting_for(tx: sa.Connection, job: Job, *, now: float) -> dict[str, Any] |
 
 
 def completion(job: Job, around: Circumstances, sealer: Sealer) -> dict[str, Any]:
-    """The chat completion of API.md section 5; raises SealBroken.
+    """The chat completion of API.md section 5.
 
-    Upstream fields that collide with ours move to `upstream`; the rest stays byte for byte.
+    Upstream fields that collide with ours move to `upstream`; the rest stays byte for byte. Where
+    the result does not open with the keyring in force, `error` says so beside `completed`.
     """
     ours: dict[str, Any] = {
         "id": ids.COMPLETION + job.id,
@@ -82,7 +84,10 @@ def completion(job: Job, around: Circumstances, sealer: Sealer) -> dict[str, Any
     }
     if job.state is not JobState.COMPLETED or job.result_sealed is None:
         return ours
-    result = sealer.open(job.result_sealed, table=jobs.TABLE, row=job.id, column=jobs.RESULT)
+    try:
+        result = sealer.open(job.result_sealed, table=jobs.TABLE, row=job.id, column=jobs.RESULT)
+    except SealBroken as broken:  # one such row must not take the list away
+        return ours | {"error": problems.unreadable(broken).document()}
     theirs: dict[str, Any] = _RESULT.decode(result)
     ours["choices"] = theirs.pop("choices", [])
     ours["usage"] = theirs.pop("usage", None)
@@ -91,16 +96,19 @@ def completion(job: Job, around: Circumstances, sealer: Sealer) -> dict[str, Any
 
 
 def failure(job: Job, sealer: Sealer) -> dict[str, Any] | None:
-    """OpenAI's error object of a job that failed or was cancelled, else None; raises SealBroken."""
+    """OpenAI's error object of a job that failed or was cancelled, else None."""
     if job.error_code is None:
         return None
-    if job.error_sealed is not None:
-        stored = sealer.open(job.error_sealed, table=jobs.TABLE, row=job.id, column=jobs.ERROR)
-        document: dict[str, Any] = msgspec.json.decode(stored)
-        return document
     kind = JOB_FAILURES[job.error_code]
     assert issubclass(kind, JobFailure)  # noqa: S101 - what the table of failures holds
     message = kind.standard
+    if job.error_sealed is not None:
+        try:
+            stored = sealer.open(job.error_sealed, table=jobs.TABLE, row=job.id, column=jobs.ERROR)
+            document: dict[str, Any] = msgspec.json.decode(stored)
+            return document
+        except SealBroken as broken:  # the code is known all the same
+            message = problems.unreadable(broken).message
     if job.error_code == DeadlineExceeded.code and job.last_cause is not None:
         message = f"{message} The last try ended with {job.last_cause}."
     return {

@@ -106,7 +106,9 @@ def blueprint(parts: Parts) -> Blueprint:
 
     def _ended(job: Job) -> Response:
         if job.state is JobState.COMPLETED:
-            return answers.json_answer(completion(job, SETTLED, parts.sealer))
+            result = completion(job, SETTLED, parts.sealer)
+            unreadable = result["error"]
+            return problems.of_failure(unreadable) if unreadable else answers.json_answer(result)
         document = failure_of(job, parts.sealer)
         if document is None:  # nobody could end it: the database was away for long
             return problems.of_failure(DeadlineExceeded().document())

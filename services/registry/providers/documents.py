@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from shared.crypto import Sealer
+from services.registry import problems
+from shared.crypto import SealBroken, Sealer
 from shared.domain import DiscoveryStatus
 from shared.store.catalogue import Verdict
 from shared.store.jobs.impact import Impact
@@ -16,7 +17,7 @@ ERROR_PLACE: Final = {"table": "discovery", "column": "error_sealed"}
 
 
 def document(provider: Provider, verdict: Verdict | None, sealer: Sealer) -> dict[str, Any]:
-    """The provider of API.md section 3; raises SealBroken."""
+    """The provider of API.md section 3."""
     return {
         "id": provider.id,
         "object": "provider",
@@ -87,8 +88,12 @@ def _discovery(provider: Provider, verdict: Verdict | None, sealer: Sealer) -> d
         "key_verified_at": _key_verified_at(provider, verdict),
     }
     if verdict.error_sealed is not None:
-        told = sealer.open(verdict.error_sealed, row=provider.id, **ERROR_PLACE)
-        shown["error"] = msgspec.json.decode(told)
+        try:
+            told = sealer.open(verdict.error_sealed, row=provider.id, **ERROR_PLACE)
+            shown["error"] = msgspec.json.decode(told)
+        except SealBroken as broken:  # one such row must not take the list away
+            missing = problems.unreadable(broken)
+            shown["error"] = {"message": missing.message, "code": missing.code}
     return shown
 
 
