@@ -69,6 +69,7 @@ class Keeper:
         self._unwritten = Unwritten(database, retention, clock)
         self._wake = threading.Condition()
         self._rung = True
+        self._served = ""  # the owner of the job that was claimed last
         self._claiming = True
         self._claim_lock = threading.Lock()  # held from the claim to the hand-over
         self._stopping = False
@@ -243,7 +244,10 @@ class Keeper:
                     want=want,
                     now=self._clock(),
                     retention=self._retention,
+                    turn=self._served,
                 )
+            if claimed:
+                self._served = claimed[-1].owner
             self._engine.begin(claimed)
         if len(claimed) == CLAIM_BATCH:
             self._reporter.more_work()

@@ -26,9 +26,17 @@ def is_known(request: Request, version: int) -> bool:
     return "If-None-Match" in request.headers and request.if_none_match.contains_weak(str(version))
 
 
-def not_modified(version: int) -> Response:
+def holds(request: Request) -> Callable[[int], bool] | None:
+    """Whether the client holds a version, as If-None-Match says; None when it does not say."""
+    if "If-None-Match" not in request.headers:
+        return None
+    tags = request.if_none_match
+    return lambda version: tags.contains_weak(str(version))
+
+
+def not_modified(version: int, headers: Mapping[str, str] | None = None) -> Response:
     """304: the client's copy is current."""
-    return Response(status=304, headers={"ETag": etag(version)})
+    return Response(status=304, headers={"ETag": etag(version), **(headers or {})})
 
 
 def precondition(request: Request) -> Callable[[int], bool]:

@@ -25,6 +25,7 @@ from redis.exceptions import RedisError
 
 from services.registry.database import Transactions
 from shared import live
+from shared.domain import JobState
 from shared.errors import StoreUnavailable
 from shared.store import jobs
 from shared.store.jobs import Retention
@@ -47,12 +48,15 @@ class Notices(Protocol):
 class Wait:
     """One request that waits for one job.
 
-    `client` is the socket of a foreground call, `deadline` (Unix seconds) its job's.
+    `client` is the socket of a foreground call, `deadline` (Unix seconds) its job's. A wait has
+    `begun` when the job's row is there. With `known` any other version of the row ends it.
     """
 
     job_id: str
     client: socket.socket | None = None
     deadline: float | None = None
+    begun: bool = False
+    known: int | None = None
     ended: Event = field(default_factory=Event)
 
 
@@ -144,9 +148,11 @@ class Waiting:
         self._cancel([wait.job_id for wait in waits if _hung_up(wait.client)])
         late = self._now() - WORKERS_MARGIN
         self._expire([w.job_id for w in waits if w.deadline is not None and w.deadline < late])
-        asked = list(self._waits)
-        states = self._transactions.read(lambda tx: jobs.states(tx, asked))
-        self._wake(job_id for job_id, state in states.items() if state.terminal)
+        asked = {wait.job_id for wait in waits if wait.begun}
+        found = self._transactions.read(lambda tx: jobs.states(tx, asked))
+        for wait in waits:
+            if wait.job_id in asked and _is_over(wait, found.get(wait.job_id)):
+                wait.ended.set()
 
     def release(self) -> None:
         """Cancel the jobs of the foreground calls that still wait, because this process stops.
@@ -164,7 +170,7 @@ class Waiting:
         def cancel(tx: sa.Connection) -> list[str]:
             return [i for i in job_ids if jobs.cancel(tx, i, now=now, retention=retention)]
 
-        self._tell(self._transactions.write(cancel))
+        self.tell(self._transactions.write(cancel))
 
     def _expire(self, job_ids: Sequence[str]) -> None:
         if not job_ids:
@@ -174,12 +180,20 @@ class Waiting:
         def expire(tx: sa.Connection) -> Sequence[str]:
             return jobs.expire_foreground(tx, job_ids, now=now, retention=retention)
 
-        self._tell(self._transactions.write(expire))
+        self.tell(self._transactions.write(expire))
 
-    def _tell(self, job_ids: Sequence[str]) -> None:
+    def tell(self, job_ids: Sequence[str]) -> None:
+        """Wake who waits for these jobs, which this process ended, and tell the workers that run them."""
         self._notices.send(live.CANCELLED, job_ids)
         self._notices.send(live.ENDED, job_ids)
         self._wake(job_ids)
+
+
+def _is_over(wait: Wait, found: tuple[JobState, int] | None) -> bool:
+    """Whether this row (None: it was deleted) ends the wait."""
+    if found is None or found[0].terminal:
+        return True
+    return wait.known is not None and found[1] != wait.known
 
 
 def _hung_up(client: socket.socket | None) -> bool:

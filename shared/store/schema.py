@@ -97,6 +97,7 @@ api_key = sa.Table(
     _time("created_at", nullable=False),
     _time("expires_at"),
     _time("revoked_at"),
+    _time("last_used_at"),
 )
 
 # Writers: whoever writes the fact, in the fact's own transaction (`store.events.append`).
@@ -208,6 +209,20 @@ chat_job = sa.Table(
     sa.Column("error_sealed", sa.Text),  # None: the standard sentence of the code
     sa.Column("result_sealed", sa.Text),
     sa.Column("request_sealed", sa.Text, nullable=False),
+    sa.Column("route", sa.Text, nullable=False, server_default="chat"),  # it was submitted by
+    sa.Column("idempotency_key", sa.Text),
+    sa.Column("body_fingerprint", sa.Text),  # keyed digest of the body; only with a key
+    sa.Index(
+        "uq_chat_job_idempotency_key",
+        "owner",
+        "route",
+        "idempotency_key",
+        unique=True,
+        sqlite_where=sa.text("idempotency_key IS NOT NULL"),
+        postgresql_where=sa.text("idempotency_key IS NOT NULL"),
+    ),
+    _where("ix_chat_job_stored", "store", "owner", "id"),
+    _where("ix_chat_job_lane", "state = 'queued'", "service_tier", "provider_id", "owner", "id"),
     _where("ix_chat_job_queued", "state = 'queued'", "provider_id", "id"),
     _where(
         "ix_chat_job_queued_fail",

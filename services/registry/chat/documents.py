@@ -14,7 +14,7 @@ from shared.crypto import SealBroken, Sealer
 from shared.domain import JobState, OnUnavailable
 from shared.errors import JOB_FAILURES, DeadlineExceeded, JobFailure
 from shared.store import jobs
-from shared.store.jobs import Job
+from shared.store.jobs import Attempt, Job
 
 OBJECT: Final = "chat.completion"
 _RESULT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -30,6 +30,7 @@ class Circumstances:
 
 
 SETTLED: Final = Circumstances()
+Seen = tuple[Job, Circumstances]
 
 
 def circumstances(tx: sa.Connection, job: Job, *, now: float) -> Circumstances:
@@ -122,3 +123,55 @@ def failure(job: Job, sealer: Sealer) -> dict[str, Any] | None:
 
 def _seconds(moment: float | None) -> int | None:
     return None if moment is None else int(moment)
+
+
+def messages(job_id: str, sent: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The submitted messages as OpenAI's stored ones; a list of parts is `content_parts`."""
+    found = []
+    for number, message in enumerate(sent):
+        content = message.get("content")
+        parts = content if isinstance(content, list) else None
+        found.append(
+            {
+                **message,
+                "id": f"{job_id}-{number}",
+                "content": None if parts is not None else content,
+                "content_parts": parts,
+            }
+        )
+    return found
+
+
+def attempt_document(job: Job, attempt: Attempt) -> dict[str, Any]:
+    """One attempt as evidence: what was called with which key, when, and what came.
+
+    Durations are in seconds; `queued_seconds` runs from the submission to the first attempt's
+    begin, and is null for later ones.
+    """
+    queued = attempt.started_at - job.created_at if attempt.attempt == 1 else None
+    return {
+        "object": "chat.completion.attempt",
+        "attempt": attempt.attempt,
+        "chat_url": attempt.chat_url,
+        "api_key_fingerprint": attempt.key_fingerprint,
+        "provider_revision": attempt.provider_revision,
+        "worker": attempt.worker_id,
+        "started_at": attempt.started_at,
+        "ended_at": attempt.ended_at,
+        "timings": {
+            "queued_seconds": queued,
+            "connect_seconds": attempt.connect_seconds,
+            "first_byte_seconds": attempt.first_byte_seconds,
+            "total_seconds": attempt.ended_at - attempt.started_at,
+        },
+        "calls": attempt.calls,
+        "sent": attempt.sent,
+        "outcome": attempt.outcome,
+        "counted": not attempt.fenced,
+        "upstream_status": attempt.upstream_status,
+        "upstream_request_id": attempt.upstream_request_id,
+        "usage": {
+            "prompt_tokens": attempt.prompt_tokens,
+            "completion_tokens": attempt.completion_tokens,
+        },
+    }

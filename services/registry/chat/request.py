@@ -75,13 +75,16 @@ class ChatReader:
         self._chats = msgspec.json.Decoder(ChatRequest)
         self._fields = msgspec.json.Decoder(dict[str, Raw])
 
-    def read(self, body: bytes) -> Chat:
-        """The chat in `body`; raises InvalidJson, InvalidValue or UnknownField."""
+    def read(self, body: bytes, *, unwatched: bool = False) -> Chat:
+        """The chat in `body`; raises InvalidJson, InvalidValue or UnknownField.
+
+        `unwatched` says that the request as a whole prefers not to wait for the end.
+        """
         request = json_bodies.decode(body, self._chats)
         _refuse_what_is_to_come(request)
         fields = self._fields.decode(body)
         upstream = {name: value for name, value in fields.items() if name not in OUR_FIELDS}
-        return Chat(request, upstream)
+        return Chat(request, upstream, background=unwatched or bool(request.background))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +93,11 @@ class Chat:
 
     request: ChatRequest
     upstream: dict[str, Raw]
+    background: bool  # the caller does not wait for the answer, or not to its end
 
     def body_for(self, upstream_model: str) -> bytes:
         """The JSON to send to the provider."""
         return msgspec.json.encode({**self.upstream, "model": upstream_model})
-
-    @property
-    def background(self) -> bool:
-        """Whether the caller does not wait for the answer."""
-        return bool(self.request.background)
 
     @property
     def options(self) -> BackgroundOptions:

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from services.registry.bell import Bell
-from services.registry.chat.documents import Circumstances, circumstances
+from services.registry.chat.documents import Seen, circumstances
+from services.registry.chat.idempotency import HEADER, Idempotency
 from services.registry.chat.request import Chat
 from services.registry.database import Transactions, batch_memo
 from services.registry.models.resolution import Resolved, resolve
 from shared.crypto import Sealer
 from shared.domain import JobState
-from shared.errors import ModelNotFound
+from shared.errors import IdempotencyKeyReused, ModelNotFound
 from shared.store import jobs
 from shared.store.access import Caller
-from shared.store.jobs import Job, NewJob
+from shared.store.jobs import NewJob
 from shared.store.jobs.read import POSITION_LIMIT
 
-Accepted = tuple[Job, Circumstances]
+ROUTE: Final = "chat"  # idempotency keys of other routes are other keys
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The job of a request, and whether an earlier request had made it."""
+
+    seen: Seen
+    replayed: bool
 
 
 class Submission:
@@ -36,28 +45,47 @@ class Submission:
         self._now = now
 
     def submit(
-        self, job_id: str, chat: Chat, caller: Caller, *, request_id: str | None
-    ) -> Accepted:
+        self,
+        job_id: str,
+        chat: Chat,
+        caller: Caller,
+        *,
+        request_id: str | None,
+        idempotency: Idempotency | None = None,
+    ) -> Submitted:
         """The job, durable, under this bare id; the chat workers hear of it.
 
-        Raises what `resolve` raises, and StoreUnavailable.
+        Or the one that was submitted before with this key. Raises what `resolve` raises,
+        IdempotencyKeyReused and StoreUnavailable.
         """
         now = self._now()
 
-        def accept(tx: sa.Connection) -> Accepted:
+        def accept(tx: sa.Connection) -> Submitted:
+            if (known := _known(tx, caller, idempotency, now=now)) is not None:
+                return known
             resolved = resolve(tx, chat.request.model, caller)
             job = self._new_job(job_id, chat, caller, resolved, now=now, request_id=request_id)
-            if not jobs.insert(tx, job):
-                raise ModelNotFound(
-                    f"Expected a living provider, got {resolved.provider.slug!r}, which was "
-                    "deleted or disabled a moment ago. Use another one.",
-                    param="model",
+            if idempotency is not None:
+                job = replace(
+                    job,
+                    idempotency_key=idempotency.key,
+                    body_fingerprint=idempotency.fingerprint,
                 )
-            return _as_read(tx, job, now=now)
+            if jobs.insert(tx, job):
+                return Submitted(_as_read(tx, job, now=now), replayed=False)
+            # Another process may have taken the key since we looked.
+            if (known := _known(tx, caller, idempotency, now=now)) is not None:
+                return known
+            raise ModelNotFound(
+                f"Expected a living provider, got {resolved.provider.slug!r}, which was "
+                "deleted or disabled a moment ago. Use another one.",
+                param="model",
+            )
 
-        accepted = self._transactions.write(accept)
-        self._bell.ring()
-        return accepted
+        submitted = self._transactions.write(accept)
+        if not submitted.replayed:
+            self._bell.ring()
+        return submitted
 
     def _new_job(
         self,
@@ -92,7 +120,28 @@ class Submission:
         )
 
 
-def _as_read(tx: sa.Connection, new: NewJob, *, now: float) -> Accepted:
+def _known(
+    tx: sa.Connection, caller: Caller, idempotency: Idempotency | None, *, now: float
+) -> Submitted | None:
+    """The job that this key stands for already; raises IdempotencyKeyReused."""
+    if idempotency is None:
+        return None
+    found = jobs.by_key(tx, owner=caller.owner, route=ROUTE, key=idempotency.key)
+    if found is None:
+        return None
+    job_id, fingerprint = found
+    if fingerprint != idempotency.fingerprint:
+        raise IdempotencyKeyReused(
+            "Expected the body that came first with this Idempotency-Key, got another one. "
+            "Use a new key for a new request.",
+            param=HEADER,
+        )
+    job = jobs.get(tx, job_id, owner=None)
+    assert job is not None  # noqa: S101 - found in this transaction
+    return Submitted((job, circumstances(tx, job, now=now)), replayed=True)
+
+
+def _as_read(tx: sa.Connection, new: NewJob, *, now: float) -> Seen:
     """The job as a read would show it, from one read a provider and transaction.
 
     Further jobs of the same batch only stand one place behind the last.

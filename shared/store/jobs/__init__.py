@@ -1,9 +1,11 @@
 """The job store: every move of a chat job is one conditional UPDATE in this package.
 
 rows     the shapes in which jobs enter and leave
-submit   accept, cancel, and the ends that the registry writes
+submit   accept, cancel, delete, and the ends that the registry writes
 read     what owners see
+history  what owners look back on: lists, requests, attempts
 claim    which jobs a worker takes next
+lanes    whose turn it is: tiers, owners, providers' limits and gates
 finish   how claims end, fenced by (worker, attempt)
 gates    why a provider is left alone
 sweep    dead workers, deadlines, results past their time
@@ -11,6 +13,7 @@ sweep    dead workers, deadlines, results past their time
 
 from shared.store.jobs.claim import claim, has_work
 from shared.store.jobs.finish import finish, held_by, lost
+from shared.store.jobs.history import Attempt, Wanted, attempts, page, request_of
 from shared.store.jobs.read import get, queue_position, running_of, states
 from shared.store.jobs.rows import (
     ERROR,
@@ -29,10 +32,13 @@ from shared.store.jobs.rows import (
     Target,
 )
 from shared.store.jobs.submit import (
+    by_key,
     cancel,
+    delete,
     expire_foreground,
     fail_of_deleted_provider,
     insert,
+    set_metadata,
 )
 from shared.store.jobs.sweep import purge, release_held, sweep
 
@@ -41,6 +47,7 @@ __all__ = [
     "REQUEST",
     "RESULT",
     "TABLE",
+    "Attempt",
     "ClaimedJob",
     "Evidence",
     "Fence",
@@ -51,8 +58,12 @@ __all__ = [
     "Retention",
     "Swept",
     "Target",
+    "Wanted",
+    "attempts",
+    "by_key",
     "cancel",
     "claim",
+    "delete",
     "expire_foreground",
     "fail_of_deleted_provider",
     "finish",
@@ -61,10 +72,13 @@ __all__ = [
     "held_by",
     "insert",
     "lost",
+    "page",
     "purge",
     "queue_position",
     "release_held",
+    "request_of",
     "running_of",
+    "set_metadata",
     "states",
     "sweep",
 ]

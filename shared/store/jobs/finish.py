@@ -66,6 +66,9 @@ _TAKING_JOBS: Final = sa.select(provider.c.id, provider.c.revision).where(
     provider.c.deleted_at.is_(None),
     provider.c.enabled.is_(True),
 )
+_EXISTING: Final = sa.select(chat_job.c.id).where(
+    chat_job.c.id.in_(sa.bindparam("job_ids", expanding=True))
+)
 _HELD: Final = sa.select(chat_job.c.id, chat_job.c.worker_id, chat_job.c.attempt).where(
     chat_job.c.id.in_(sa.bindparam("job_ids", expanding=True)),
     sa.text("chat_job.state = 'in_progress'"),
@@ -159,6 +162,10 @@ def _record(tx: sa.Connection, outcomes: Iterable[Outcome], held: set[Fence]) ->
         for outcome in outcomes
         if outcome.evidence is not None
     ]
+    if any(row["fenced"] for row in rows):  # it may have been deleted while it ran
+        found = tx.execute(_EXISTING, {"job_ids": [row["job_id"] for row in rows]})
+        existing = set(found.scalars())
+        rows = [row for row in rows if row["job_id"] in existing]
     if not rows:
         return
     insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert

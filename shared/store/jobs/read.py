@@ -18,7 +18,7 @@ _JOB = [
     for name in Job.__dataclass_fields__
     if not name.startswith(("provider_slug", "provider_enabled", "provider_limit", "gate_"))
 ]
-_QUERY = (
+SHOWN = (
     sa.select(
         *_JOB,
         provider.c.slug.label("provider_slug"),
@@ -37,10 +37,10 @@ _QUERY = (
         ),
     )
 )
-_STATES: Final = sa.select(chat_job.c.id, chat_job.c.state).where(
+_STATES: Final = sa.select(chat_job.c.id, chat_job.c.state, chat_job.c.version).where(
     chat_job.c.id.in_(sa.bindparam("job_ids", expanding=True))
 )
-_BY_ID: Final = _QUERY.where(chat_job.c.id == sa.bindparam("job_id"))
+_BY_ID: Final = SHOWN.where(chat_job.c.id == sa.bindparam("job_id"))
 
 
 def get(tx: sa.Connection, job_id: str, *, owner: str | None) -> Job | None:
@@ -48,10 +48,11 @@ def get(tx: sa.Connection, job_id: str, *, owner: str | None) -> Job | None:
     row = tx.execute(_BY_ID, {"job_id": job_id}).mappings().first()
     if row is None or owner not in (None, row["owner"]):
         return None
-    return _job(row)
+    return job_of(row)
 
 
-def _job(row: sa.RowMapping) -> Job:
+def job_of(row: sa.RowMapping) -> Job:
+    """The job in one row of `SHOWN`."""
     values: dict[str, Any] = dict(row)
     values["state"] = JobState(values["state"])
     reason = values["gate_reason"]
@@ -59,10 +60,10 @@ def _job(row: sa.RowMapping) -> Job:
     return Job(**values)
 
 
-def states(tx: sa.Connection, job_ids: Iterable[str]) -> Mapping[str, JobState]:
-    """The state of each of these jobs that still exists."""
+def states(tx: sa.Connection, job_ids: Iterable[str]) -> Mapping[str, tuple[JobState, int]]:
+    """State and version of each of these jobs that still exists."""
     rows = tx.execute(_STATES, {"job_ids": list(job_ids)})
-    return {row.id: JobState(row.state) for row in rows}
+    return {row.id: (JobState(row.state), row.version) for row in rows}
 
 
 # The conditions are repeated literally: only so do the partial indexes serve them.

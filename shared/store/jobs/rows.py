@@ -45,6 +45,9 @@ class NewJob:
     deadline: float
     created_at: float
     request_sealed: str
+    route: str = "chat"
+    idempotency_key: str | None = None
+    body_fingerprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,7 @@ class ClaimedJob:
     interrupts: int
     deadline: float
     background: bool
+    owner: str
 
     @property
     def fence(self) -> Fence:

@@ -1,16 +1,17 @@
-"""Moves of the registry: accept, cancel, and the ends that it writes itself."""
+"""What the registry writes: accept, cancel, metadata, delete, and the ends of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
-from shared.domain import JobState
+from shared.domain import TERMINAL, JobState
 from shared.errors import Cancelled, DeadlineExceeded, JobProviderDeleted
 from shared.store.jobs.rows import NewJob, Retention
-from shared.store.schema import chat_job, provider
+from shared.store.schema import chat_job, job_attempt, provider
 
 _GIVEN: Final = tuple(name for name in NewJob.__dataclass_fields__ if name != "provider_id")
 _AT_FIRST: Final = {
@@ -24,29 +25,39 @@ _AT_FIRST: Final = {
     "may_have_been_billed": False,
 }
 # Built once: putting a statement together costs more than running it.
-_INSERT: Final = (
-    sa.insert(chat_job)
-    .from_select(
-        ["provider_id", *_GIVEN, *_AT_FIRST],
-        sa.select(
-            provider.c.id,
-            *[sa.bindparam(f"new_{name}", type_=chat_job.c[name].type) for name in _GIVEN],
-            *[sa.literal(value, chat_job.c[name].type) for name, value in _AT_FIRST.items()],
-        ).where(
-            provider.c.id == sa.bindparam("new_provider_id"),
-            provider.c.deleted_at.is_(None),
-            provider.c.enabled.is_(True),
-        ),
-        include_defaults=False,
-    )
+_SOURCE: Final = sa.select(
+    provider.c.id,
+    *[sa.bindparam(f"new_{name}", type_=chat_job.c[name].type) for name in _GIVEN],
+    *[sa.literal(value, chat_job.c[name].type) for name, value in _AT_FIRST.items()],
+).where(
+    provider.c.id == sa.bindparam("new_provider_id"),
+    provider.c.deleted_at.is_(None),
+    provider.c.enabled.is_(True),
+)
+_INSERT: Final = {
+    name: insert(chat_job)
+    .from_select(["provider_id", *_GIVEN, *_AT_FIRST], _SOURCE, include_defaults=False)
+    .on_conflict_do_nothing()
     .returning(chat_job.c.id)
+    for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+_BY_KEY: Final = sa.select(chat_job.c.id, chat_job.c.body_fingerprint).where(
+    chat_job.c.owner == sa.bindparam("owner"),
+    chat_job.c.route == sa.bindparam("route"),
+    chat_job.c.idempotency_key == sa.bindparam("key"),
 )
 
 
 def insert(tx: sa.Connection, job: NewJob) -> bool:
-    """Accept a job; False when its provider was deleted or disabled in the meantime."""
+    """Accept a job; False when its provider was deleted or disabled, or its key is in use."""
     values = {f"new_{name}": getattr(job, name) for name in NewJob.__dataclass_fields__}
-    return tx.execute(_INSERT, values).first() is not None
+    return tx.execute(_INSERT[tx.dialect.name], values).first() is not None
+
+
+def by_key(tx: sa.Connection, *, owner: str, route: str, key: str) -> tuple[str, str] | None:
+    """Id and body fingerprint of the job that this owner submitted with this idempotency key."""
+    row = tx.execute(_BY_KEY, {"owner": owner, "route": route, "key": key}).first()
+    return (row.id, row.body_fingerprint) if row else None
 
 
 def cancel(tx: sa.Connection, job_id: str, *, now: float, retention: Retention) -> bool:
@@ -62,6 +73,21 @@ def cancel(tx: sa.Connection, job_id: str, *, now: float, retention: Retention) 
             retention=retention,
         )
     )
+
+
+def set_metadata(tx: sa.Connection, job_id: str, metadata: Mapping[str, str]) -> None:
+    """Replace what its owner noted about a job."""
+    tx.execute(
+        sa.update(chat_job)
+        .where(chat_job.c.id == job_id)
+        .values(metadata=dict(metadata), version=chat_job.c.version + 1)
+    )
+
+
+def delete(tx: sa.Connection, job_id: str) -> None:
+    """Forget an ended job and its attempts."""
+    tx.execute(sa.delete(job_attempt).where(job_attempt.c.job_id == job_id))
+    tx.execute(sa.delete(chat_job).where(chat_job.c.id == job_id, chat_job.c.state.in_(TERMINAL)))
 
 
 def expire_foreground(

@@ -88,7 +88,9 @@ class Store:
             accepted = jobs.insert(tx, job)
         return job.id if accepted else ""
 
-    def claim(self, want: int = 10, worker: str | None = None) -> Sequence[ClaimedJob]:
+    def claim(
+        self, want: int = 10, worker: str | None = None, *, turn: str = ""
+    ) -> Sequence[ClaimedJob]:
         """Claim as a worker that is entered and alive."""
         worker = worker or self.worker
         with self.database.write() as tx:
@@ -100,6 +102,7 @@ class Store:
                 want=want,
                 now=self.now,
                 retention=RETENTION,
+                turn=turn,
             )
 
     def finish(self, *outcomes: Outcome) -> set[str]:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from shared import ids
 from shared.domain import JobState
 from shared.store import jobs, providers
-from shared.store.jobs.claim import _LANES
+from shared.store.jobs.lanes import LANES
 from tests.contract.job_store.conftest import RETENTION, Store, outcome_of
 
 
@@ -129,7 +129,7 @@ def test_the_claim_reads_lanes_through_its_partial_index(store: Store) -> None:
         ) as connection:
             connection.execute(sa.text("ANALYZE chat_job"))
     plan = _plan(store)
-    assert "ix_chat_job_queued" in plan
+    assert "ix_chat_job_lane" in plan
     assert "SCAN chat_job\n" not in plan
     assert "Seq Scan on chat_job" not in plan
     assert len(store.claim()) == 2
@@ -161,7 +161,7 @@ def store_many(tx: sa.Connection, provider_id: str, now: float, count: int) -> N
 def _plan(store: Store) -> str:
     explain = "EXPLAIN QUERY PLAN " if store.database.is_sqlite else "EXPLAIN "
     with store.database.read() as tx:
-        rows = tx.execute(sa.text(explain + str(_LANES))).all()
+        rows = tx.execute(sa.text(explain + str(LANES))).all()
     return "\n".join(str(row[-1]) for row in rows) + "\n"
 
 

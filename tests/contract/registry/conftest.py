@@ -126,6 +126,11 @@ class Registry:
         (claimed,) = self.claim(job_id)
         self.finish(claimed, JobState.COMPLETED, result=result)
 
+    def attempts_of(self, job_id: str) -> int:
+        """How many attempts of a job are stored."""
+        with self.database.read() as tx:
+            return len(jobs.attempts(tx, job_id.removeprefix("chatcmpl-")))
+
     def discovered(
         self, provider_id: str, *ids: str, status: str = "ok", error: Any = None
     ) -> None:

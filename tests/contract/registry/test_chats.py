@@ -175,13 +175,6 @@ def test_null_in_a_field_of_ours_means_its_default(registry: Registry, slug: str
     assert registry.column(chat_job, job["id"][BARE:], "store") is True
 
 
-def test_an_idempotency_key_is_refused_because_a_second_job_would_be_paid_twice(
-    registry: Registry, slug: str
-) -> None:
-    answer = registry.post(CHAT, chat_body(f"{slug}/m", background=True), Idempotency_Key="abc")
-    refused(answer, 400, "invalid_value", "Idempotency-Key")
-
-
 def test_wrong_types_are_told_in_the_words_of_json(registry: Registry, slug: str) -> None:
     answer = registry.post(CHAT, chat_body(f"{slug}/m", background=5))
     detail = answer.get_json()["detail"]

@@ -91,6 +91,7 @@ def claimed(**changes: Any) -> ClaimedJob:
         "interrupts": 0,
         "deadline": 2e9,
         "background": True,
+        "owner": "ann",
     }
     return ClaimedJob(**values | changes)
 

@@ -70,6 +70,7 @@ def job(**changes: Any) -> ClaimedJob:
         "interrupts": 0,
         "deadline": 2e9,
         "background": True,
+        "owner": "ann",
     }
     return ClaimedJob(**values | changes)
 

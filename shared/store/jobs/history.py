@@ -1,0 +1,119 @@
+"""What owners look back on: their stored jobs by page, what they asked, and every attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import sqlalchemy as sa
+
+from shared.domain import JobState
+from shared.store.jobs.read import SHOWN, job_of
+from shared.store.jobs.rows import Job
+from shared.store.schema import chat_job, job_attempt, provider
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which jobs a list shows; None lets everything pass, `owner` None is everybody's.
+
+    `provider` is an id or a slug, of deleted ones too.
+    """
+
+    owner: str | None
+    state: JobState | None = None
+    model: str | None = None
+    provider: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One claim of a job and what its calls showed. Times in Unix seconds, durations in seconds."""
+
+    attempt: int
+    worker_id: str
+    chat_url: str
+    key_fingerprint: str | None
+    provider_revision: int
+    started_at: float
+    ended_at: float
+    calls: int
+    connect_seconds: float | None
+    first_byte_seconds: float | None
+    upstream_status: int | None
+    upstream_request_id: str | None
+    outcome: str
+    sent: bool
+    fenced: bool
+    prompt_tokens: int | None
+    completion_tokens: int | None
+
+
+LARGEST_PAGE: Final = 32 * 1024 * 1024  # characters of sealed results
+
+_THESE: Final = SHOWN.where(chat_job.c.id.in_(sa.bindparam("job_ids", expanding=True)))
+_ATTEMPTS: Final = (
+    sa.select(*[job_attempt.c[name] for name in Attempt.__dataclass_fields__])
+    .where(job_attempt.c.job_id == sa.bindparam("job_id"))
+    .order_by(job_attempt.c.attempt)
+)
+_REQUEST: Final = sa.select(chat_job.c.request_sealed).where(
+    chat_job.c.id == sa.bindparam("job_id")
+)
+
+
+def page(
+    tx: sa.Connection, wanted: Wanted, *, limit: int, after: str | None, newest_first: bool
+) -> tuple[Sequence[Job], bool]:
+    """Up to `limit` jobs with `store: true`, behind the bare id `after`; whether more follow.
+
+    Fewer, at least one, where their results are very large: a page is held in memory.
+    """
+    # Literal, so that the partial index serves it.
+    query = sa.select(chat_job.c.id, sa.func.length(chat_job.c.result_sealed)).where(
+        sa.text("chat_job.store")
+    )
+    if wanted.owner is not None:
+        query = query.where(chat_job.c.owner == wanted.owner)
+    for column in ("state", "model"):
+        if (value := getattr(wanted, column)) is not None:
+            query = query.where(chat_job.c[column] == value)
+    if wanted.provider is not None:
+        named = sa.or_(provider.c.id == wanted.provider, provider.c.slug == wanted.provider)
+        query = query.where(chat_job.c.provider_id.in_(sa.select(provider.c.id).where(named)))
+    for key, value in wanted.metadata.items():
+        query = query.where(_noted(tx, key, value))
+    if after is not None:
+        query = query.where(chat_job.c.id < after if newest_first else chat_job.c.id > after)
+    order = chat_job.c.id.desc() if newest_first else chat_job.c.id
+    found = tx.execute(query.order_by(order).limit(limit + 1)).all()
+    chosen: list[str] = []
+    size = 0
+    for job_id, length in found[:limit]:
+        size += length or 0
+        if chosen and size > LARGEST_PAGE:
+            break
+        chosen.append(job_id)
+    rows = tx.execute(_THESE, {"job_ids": chosen}).mappings()
+    shown = sorted((job_of(row) for row in rows), key=lambda job: job.id, reverse=newest_first)
+    return shown, len(chosen) < len(found)
+
+
+def _noted(tx: sa.Connection, key: str, value: str) -> sa.ColumnElement[bool]:
+    # Not by a path: SQLite's cannot name every key (quotes, what JSON escapes).
+    each = sa.func.json_each if tx.dialect.name == "sqlite" else sa.func.jsonb_each_text
+    member = each(chat_job.c.metadata).table_valued("key", "value")
+    return sa.exists().where(member.c.key == key, member.c.value == value)
+
+
+def attempts(tx: sa.Connection, job_id: str) -> Sequence[Attempt]:
+    """Every claim of this job that ended, oldest first."""
+    return [Attempt(*row) for row in tx.execute(_ATTEMPTS, {"job_id": job_id})]
+
+
+def request_of(tx: sa.Connection, job_id: str) -> str | None:
+    """The sealed body that the upstream gets; None when there is no such job."""
+    sealed: str | None = tx.execute(_REQUEST, {"job_id": job_id}).scalar()
+    return sealed
