@@ -103,7 +103,7 @@ def test_an_unknown_argument_is_named(registry: Registry) -> None:
 
 def test_the_submitted_messages_can_be_read_back(registry: Registry, slug: str) -> None:
     parts = [{"type": "text", "text": "look"}]
-    sent = [
+    sent: list[dict[str, Any]] = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": parts, "name": "ann"},
     ]
@@ -219,7 +219,7 @@ def test_a_deleted_job_is_gone_with_its_attempts(registry: Registry, slug: str) 
 def test_no_route_shows_or_changes_another_owners_job(registry: Registry, slug: str) -> None:
     job_id = registry.submit(f"{slug}/m", who="ann", metadata={"a": "1"})["id"]
     path = f"{CHAT}/{job_id}"
-    calls = [
+    calls: list[tuple[str, str, Any]] = [
         ("GET", path, None),
         ("GET", f"{path}/messages", None),
         ("GET", f"{path}/attempts", None),
