@@ -55,7 +55,7 @@ class Field:
 
     good: dict[str, str]
     servers: dict[str, Running]
-    holes: frozenset[str]
+    holes: Sequence[str]
 
 
 def run(
@@ -79,6 +79,8 @@ def run(
                 _read(api, providers, measured, oldest)
             _chat(api, dice.choice(list(providers.good.values())), measured)
             _refresh(api, dice.choice(list(providers.good)[:ASKED_TO_REFRESH]), measured)
+            # Else their backoff would soon leave them alone.
+            api.http.post(f"/v1/providers/{dice.choice(providers.holes)}/refresh")
             if time.monotonic() > report_at:
                 report_at += 60
                 say(_figures(measured))
@@ -105,7 +107,7 @@ def _field(api: Api) -> Iterator[Field]:
             if number % 4 == 0:
                 url = next(silent, None) or next(walls)
                 holes.append(api.add_provider(f"hole {number}", url)["slug"])
-        yield Field(good, servers, frozenset(holes))
+        yield Field(good, servers, holes)
 
 
 def _silent(stack: ExitStack) -> str:
