@@ -1,6 +1,7 @@
 """The demo's inference server: llama.cpp with SmolLM2-135M, from the packages of demo.lock.
 
-It is told its port and key as llama.cpp's own server is, by LLAMA_ARG_PORT and LLAMA_API_KEY.
+It is told its port and its keys (none, one, or several between commas) as llama.cpp's own server
+is, by LLAMA_ARG_PORT and LLAMA_API_KEY.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def main(environ: Mapping[str, str]) -> int:
     params.model_alias = {ALIAS}
     params.hostnames = ["127.0.0.1"]
     params.port = int(environ["LLAMA_ARG_PORT"])
-    params.api_keys = [environ["LLAMA_API_KEY"]]
+    params.api_keys = list(filter(None, environ.get("LLAMA_API_KEY", "").split(",")))
     params.n_ctx = CONTEXT_TOKENS
     params.n_parallel = PARALLEL_CALLS
     # Its threads wait for each other by spinning: one core is left to the rest of the system.
