@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 
 from flask import Request
+from gevent import monkey
 
 Client = socket.socket | None  # None where the server does not tell
 
@@ -37,7 +39,10 @@ def hung_up(client: Client) -> bool:
 
 
 def cut(client: Client) -> None:
-    """Break the connection: whoever is sending on it stops at once, as after a hang-up."""
-    if client is not None:
-        with contextlib.suppress(OSError):  # it has broken already
-            client.shutdown(socket.SHUT_RDWR)
+    """Break the connection: whoever is sending on it fails at once, as after a hang-up."""
+    if client is None:
+        return
+    # On a plain copy: gevent's own `shutdown` would tell the sender of a bad descriptor instead.
+    plain = monkey.get_original("socket", "socket")
+    with contextlib.suppress(OSError), plain(fileno=os.dup(client.fileno())) as copy:
+        copy.shutdown(socket.SHUT_RDWR)
