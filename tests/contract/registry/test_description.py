@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from shared import ids
 from shared.domain import GateReason, JobState
 from shared.errors import JOB_FAILURES, REQUEST_ERRORS, UpstreamRefused
 from tests.contract.registry.conftest import CHAT, Registry
+from tests.contract.registry.hand import Hand, soon
 
 ROOT = Path(__file__).parents[3]
 TREE = {**REQUEST_ERRORS, **JOB_FAILURES}
@@ -184,6 +186,35 @@ def test_answers_have_the_shapes_that_the_description_gives_them(
         shape = described["components"]["schemas"][name]
         for answer in given:
             assert misfit(described, shape, answer.get_json(force=True), name) == []
+
+
+def test_answers_about_discovery_have_their_shapes_too(
+    registry: Registry, described: dict[str, Any]
+) -> None:
+    hand = Hand(registry)
+    made = hand.provider(options={"models": ["by hand"]})
+    path = f"/v1/providers/{made['id']}"
+    hand.check(made["id"], "m", "goes")
+    hand.check(made["id"], "m")
+    work = soon(hand.check, made["id"], "m")
+    refreshed = registry.post(f"{path}/refresh", None, Prefer="wait=5")
+    work.get()
+    test = registry.post("/v1/providers/test", {"endpoint": "x"}, Prefer="respond-async")
+    found = {"endpoint": "http://x/v1", "models": [{"id": "m", "context_length": None}]}
+    hand.fill(test.get_json()["id"], ["resolve", "tls"], done=True, **found)
+    nothing = f"/v1/events?provider={ids.new(ids.PROVIDER)}"
+    answers = {
+        "Provider": [registry.post(f"{path}/refresh", None)],
+        "RefreshedList": [refreshed],
+        "ProviderModelList": [registry.get(f"{path}/models?gone=true")],
+        "ProviderCheck": [test, registry.get(f"/v1/providers/checks/{test.get_json()['id']}")],
+        "EventList": [registry.get(f"{path}/events")],
+        "EventFeed": [registry.get("/v1/events"), registry.get(nothing)],
+    }  # fmt: skip
+    for name, given in answers.items():
+        for answer in given:
+            shape = described["components"]["schemas"][name]
+            assert misfit(described, shape, answer.get_json(), name) == []
 
 
 class Page(HTMLParser):
