@@ -1,7 +1,7 @@
 """Every sealed column, and the place that its values are bound to.
 
-A sealed value opens only at its place: the table, the row (its primary key) and the column. The
-keyring's proofs (`installation.keyring_proof`) are kept apart: they are no content, but what
+Sealed columns are those whose name ends so. A sealed value opens only at its place: the table, the
+row (its primary key) and the column. The keyring's proofs (`installation.keyring_proof`) are kept apart: they are no content, but what
 `shared.store.opening` measures a keyring by.
 """
 
@@ -13,7 +13,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from shared.store.schema import chat_job, discovery, provider, provider_check
+from shared.store.schema import metadata
 
 ROWS: Final = 100  # of one batch, and
 CHARACTERS: Final = 1_000_000  # of it, or one value that is longer
@@ -45,14 +45,11 @@ class SealedColumn:
         return {"table": self.table.name, "row": row, "column": self.name}
 
 
-COLUMNS: Final[Sequence[SealedColumn]] = (
-    SealedColumn(provider, "api_key_sealed"),
-    SealedColumn(discovery, "error_sealed"),
-    SealedColumn(provider_check, "request_sealed"),
-    SealedColumn(provider_check, "result_sealed"),
-    SealedColumn(chat_job, "request_sealed"),
-    SealedColumn(chat_job, "result_sealed"),
-    SealedColumn(chat_job, "error_sealed"),
+COLUMNS: Final[Sequence[SealedColumn]] = tuple(
+    SealedColumn(table, column.name)
+    for table in metadata.sorted_tables
+    for column in table.columns
+    if column.name.endswith("_sealed")
 )
 
 

@@ -1,0 +1,44 @@
+"""The tables. Each names its one writer; times are Unix seconds, `*_sealed` columns ciphertext.
+
+Partial indexes carry the claim: their conditions are repeated literally in `store.jobs`, because
+neither database uses a partial index for a condition that arrives as a parameter.
+"""
+
+from shared.store.schema.columns import metadata
+from shared.store.schema.installation import api_key, installation, leader, worker
+from shared.store.schema.jobs import (
+    LATENCY_BUCKETS,
+    chat_job,
+    job_attempt,
+    provider_gate,
+    usage_hour,
+    webhook_delivery,
+)
+from shared.store.schema.providers import (
+    discovery,
+    event,
+    event_counter,
+    model,
+    provider,
+    provider_check,
+)
+
+__all__ = [
+    "LATENCY_BUCKETS",
+    "api_key",
+    "chat_job",
+    "discovery",
+    "event",
+    "event_counter",
+    "installation",
+    "job_attempt",
+    "leader",
+    "metadata",
+    "model",
+    "provider",
+    "provider_check",
+    "provider_gate",
+    "usage_hour",
+    "webhook_delivery",
+    "worker",
+]
