@@ -1,0 +1,325 @@
+"""Which checks this worker runs, what is stored of them meanwhile, and what failures leave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import exc
+
+from services.discovery_worker import advice
+from services.discovery_worker import checks as runner
+from services.discovery_worker.checks import SLOTS, Checks
+from services.discovery_worker.ledger import Ledger
+from services.discovery_worker.report import STEPS, Report, Wanted
+from shared import ids
+from shared.crypto import Sealer
+from shared.keyring import Keyring
+from shared.store import checks as store
+from shared.store.checks import CLAIM_SECONDS, KEPT_SECONDS, REQUEST, RESULT, TABLE, Check
+from shared.store.database import Database
+from shared.store.migrate import upgrade
+from tests.registered import NOW
+
+TIMEOUT = 10.0
+REQUESTED = {"endpoint": "http://h:1", "api_key": "sk-1", "options": {}, "chat": False}
+
+
+class Runs:
+    """A tester whose tests do as they are told: one step, then wait for `go`, then another."""
+
+    def __init__(self) -> None:
+        self.wanted: list[Wanted] = []
+        self.go = asyncio.Event()
+        self.defect = False
+
+    async def test(
+        self, wanted: Wanted, report: Report, progress: Callable[[], Awaitable[None]]
+    ) -> None:
+        self.wanted.append(wanted)
+        report.add("resolve", "ok", "h is an address.", ms=1)
+        await progress()
+        if self.defect:
+            raise ZeroDivisionError("sk-1")
+        await self.go.wait()
+        report.add("connect", "ok", "Connected.", ms=2)
+        await progress()
+
+
+class Moody(Ledger):
+    """A ledger whose database can be away for what is filled in."""
+
+    away = False
+
+    async def fill_check(self, *arguments: Any, **more: Any) -> bool:
+        if self.away:
+            raise exc.OperationalError("UPDATE", {}, Exception("no route"))
+        return await super().fill_check(*arguments, **more)
+
+
+class Stage:
+    """A runner over a real store, and a registry that begins checks."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.sealer = Sealer(Keyring.generate())
+        self.now = NOW
+        self.runs = Runs()
+        self.ledger = Moody(database)
+        self.checks = Checks(
+            self.ledger, self.runs, self.sealer, clock=lambda: self.now, dice=lambda: 0.5
+        )
+
+    def begin(self, plain: bytes | None = None, *, at: str | None = None) -> str:
+        check_id = ids.new(ids.CHECK)
+        sealed = self.sealer.seal(
+            json.dumps(REQUESTED).encode() if plain is None else plain,
+            table=TABLE,
+            row=at or check_id,
+            column=REQUEST,
+        )
+        with self.database.write() as tx:
+            store.insert(tx, check_id, key_id="key_1", request_sealed=sealed, now=self.now)
+        self.checks.look_soon()
+        return check_id
+
+    def check(self, check_id: str) -> Check | None:
+        with self.database.read() as tx:
+            return store.get(tx, check_id, now=self.now)
+
+    def steps(self, check_id: str) -> list[dict[str, Any]]:
+        found = self.check(check_id)
+        if found is None or found.result_sealed is None:
+            return []
+        plain = self.sealer.open(found.result_sealed, table=TABLE, row=check_id, column=RESULT)
+        steps: list[dict[str, Any]] = json.loads(plain)["steps"]
+        return steps
+
+    async def until(self, holds: Callable[[], object]) -> None:
+        async with asyncio.timeout(TIMEOUT):
+            while not await asyncio.to_thread(holds):
+                await asyncio.sleep(0.01)
+
+    async def done(self, check_id: str) -> dict[str, dict[str, Any]]:
+        """The steps by name, once the check is done."""
+
+        def is_done() -> bool:
+            found = self.check(check_id)
+            return found is not None and found.done
+
+        await self.until(is_done)
+        return {step["name"]: step for step in self.steps(check_id)}
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.checks.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            self.ledger.close()
+
+
+Play = Callable[[Callable[[Stage], Awaitable[None]]], None]
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Play:
+    """Run a scene on a new stage."""
+
+    def run(scene: Callable[[Stage], Awaitable[None]]) -> None:
+        database = Database(f"sqlite:///{tmp_path / 'store.db'}")
+        with database.write() as tx:
+            upgrade(tx)
+
+        async def main() -> None:
+            await scene(Stage(database))
+
+        try:
+            asyncio.run(main())
+        finally:
+            database.dispose()
+
+    return run
+
+
+def test_a_check_is_found_run_and_its_steps_are_seen_as_they_are_done(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        check_id = stage.begin()
+        async with stage.working():
+            await stage.until(lambda: [s["name"] for s in stage.steps(check_id)] == ["resolve"])
+            found = stage.check(check_id)
+            assert found is not None
+            assert not found.done
+            stage.runs.go.set()
+            steps = await stage.done(check_id)
+        assert list(steps) == list(STEPS)
+        assert steps["connect"]["verdict"] == "ok"
+        assert [one.endpoint for one in stage.runs.wanted] == ["http://h:1"]
+
+    play(scene)
+
+
+def test_a_message_only_shortens_the_wait(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.runs.go.set()
+        async with stage.working():
+            await stage.done(stage.begin())
+            monkeypatch.setattr(runner, "LOOK_SECONDS", 1000.0)
+            await stage.done(stage.begin())  # it rests by the second that it knew before
+            await stage.done(stage.begin())  # only the message wakes it now
+
+    play(scene)
+
+
+def test_no_more_than_eight_run_at_once_and_the_others_follow(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        begun = [stage.begin() for _ in range(SLOTS + 3)]
+        async with stage.working():
+            await stage.until(lambda: len(stage.runs.wanted) == SLOTS)
+            stage.checks.look_soon()
+            await asyncio.sleep(0.05)
+            assert len(stage.runs.wanted) == SLOTS
+            stage.runs.go.set()
+            for check_id in begun:
+                await stage.done(check_id)
+
+    play(scene)
+
+
+@pytest.mark.parametrize("plain", [b"no JSON", b"{}", b'{"endpoint": 7}'])
+def test_a_request_that_cannot_be_read_ends_with_a_failed_step(play: Play, plain: bytes) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.working():
+            steps = await stage.done(stage.begin(plain))
+        assert steps["resolve"]["verdict"] == "failed"
+        assert steps["resolve"]["remedy"] == advice.TEST_ANEW
+        assert list(steps) == list(STEPS)
+
+    play(scene)
+
+
+def test_a_request_that_was_moved_from_another_row_does_not_open(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.working():
+            steps = await stage.done(stage.begin(at="chk_another"))
+        assert steps["resolve"]["verdict"] == "failed"
+        assert stage.runs.wanted == []
+
+    play(scene)
+
+
+def test_a_defect_of_ours_ends_the_check_and_not_the_worker(
+    play: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.runs.defect = True
+        async with stage.working():
+            steps = await stage.done(stage.begin())
+            assert steps["resolve"]["verdict"] == "ok"
+            assert steps["connect"]["verdict"] == "failed"
+            assert steps["connect"]["remedy"] == advice.OUR_DEFECT
+            stage.runs.defect = False
+            stage.runs.go.set()
+            await stage.done(stage.begin())
+
+    play(scene)
+    assert "by a defect of ours" in caplog.text
+
+
+def test_a_check_that_lost_two_workers_keeps_its_steps_and_ends_without_another_run(
+    play: Play,
+) -> None:
+    async def scene(stage: Stage) -> None:
+        check_id = stage.begin()
+        for _ in range(2):
+            with stage.database.write() as tx:
+                (claim,) = store.claim(tx, now=stage.now, limit=1)
+                report = Report()
+                report.add("resolve", "ok", "h is an address.", ms=1)
+                sealed = stage.sealer.seal(
+                    report.document(), table=TABLE, row=check_id, column=RESULT
+                )
+                store.fill(tx, claim, result_sealed=sealed, done=False)
+            stage.now += CLAIM_SECONDS + 1
+        async with stage.working():
+            steps = await stage.done(check_id)
+        assert stage.runs.wanted == []
+        assert [step["verdict"] for step in steps.values()] == ["ok", "failed"] + 4 * ["skipped"]
+
+    play(scene)
+
+
+def test_a_check_that_was_taken_over_is_left_to_the_other(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        check_id = stage.begin()
+        async with stage.working():
+            await stage.until(lambda: stage.steps(check_id))
+            stage.now += CLAIM_SECONDS + 1
+            with stage.database.write() as tx:
+                (other,) = store.claim(tx, now=stage.now, limit=1)
+            stage.runs.go.set()
+            await stage.until(lambda: not stage.checks._running)
+            found = stage.check(check_id)
+            assert found is not None
+            assert not found.done
+            with stage.database.write() as tx:
+                assert store.fill(tx, other, result_sealed="the other's", done=True)
+
+    play(scene)
+
+
+def test_a_database_that_is_away_meanwhile_costs_no_second_run(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "WRITE_AGAIN_SECONDS", 0.01)
+
+    async def scene(stage: Stage) -> None:
+        check_id = stage.begin()
+        async with stage.working():
+            await stage.until(lambda: stage.steps(check_id))
+            stage.ledger.away = True
+            stage.runs.go.set()
+            await asyncio.sleep(0.05)
+            stage.ledger.away = False
+            steps = await stage.done(check_id)
+        assert steps["connect"]["verdict"] == "ok"
+        assert len(stage.runs.wanted) == 1
+
+    play(scene)
+
+
+def test_stopping_gives_a_check_back_as_if_it_had_not_begun(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        check_id = stage.begin()
+        async with stage.working():
+            await stage.until(lambda: stage.steps(check_id))
+        with stage.database.write() as tx:
+            (claim,) = store.claim(tx, now=stage.now, limit=1)
+        assert (claim.id, claim.tries) == (check_id, 1)
+
+    play(scene)
+
+
+def test_old_checks_are_purged(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.runs.go.set()
+        async with stage.working():
+            old = stage.begin()
+            await stage.done(old)
+            stage.now += KEPT_SECONDS + 1
+            await stage.done(stage.begin())
+
+        def is_gone() -> bool:
+            with stage.database.read() as tx:
+                return store.get(tx, old, now=NOW) is None
+
+        await stage.until(is_gone)
+
+    play(scene)
