@@ -52,7 +52,7 @@ def values(database: Database, column: SealedColumn) -> dict[str, str]:
     """Row → sealed value."""
     query = sa.select(column.key, column.values).where(column.values.is_not(None))
     with database.read() as tx:
-        return dict(tx.execute(query).tuples())
+        return {one[0]: one[1] for one in tx.execute(query)}
 
 
 def all_open(database: Database, sealer: Sealer) -> int:

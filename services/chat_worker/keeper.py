@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from services.chat_worker.engine import Engine
 from services.chat_worker.incarnation import Incarnation
 from services.chat_worker.unwritten import Unwritten
+from shared.crypto import Sealer
 from shared.domain import JobState
 from shared.store import jobs, leases
 from shared.store.database import UNAVAILABLE, Database, reason_of
@@ -50,6 +51,7 @@ class Keeper:
         self,
         *,
         database: Database,
+        sealer: Sealer,
         engine: Engine,
         lease_seconds: float,
         retention: Retention,
@@ -66,7 +68,7 @@ class Keeper:
         self._clock = clock
         self._jitter = jitter
         self._incarnation = Incarnation(database, lease_seconds)
-        self._unwritten = Unwritten(database, retention, clock)
+        self._unwritten = Unwritten(database, sealer, retention, clock)
         self._wake = threading.Condition()
         self._rung = True
         self._served = ""  # the owner of the job that was claimed last

@@ -12,10 +12,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
+from shared.crypto import Sealer
 from shared.domain import JobState
 from shared.errors import Unstorable
 from shared.store import jobs
@@ -24,6 +25,8 @@ from shared.store.jobs import Fence, Outcome, Retention
 
 BATCH: Final = 512
 KEEP_SECONDS: Final = 600.0
+# Fields of an outcome are named for their columns.
+_SEALED: Final = tuple(name for name in Outcome.__dataclass_fields__ if name.endswith("_sealed"))
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +35,14 @@ class Unwritten:
     """A queue of outcomes: any thread adds, the keeper's thread writes."""
 
     def __init__(
-        self, database: Database, retention: Retention, clock: Callable[[], float]
+        self,
+        database: Database,
+        sealer: Sealer,
+        retention: Retention,
+        clock: Callable[[], float],
     ) -> None:
         self._database = database
+        self._sealer = sealer
         self._retention = retention
         self._clock = clock
         self._waiting: deque[tuple[float, Outcome]] = deque()
@@ -86,7 +94,19 @@ class Unwritten:
                 logger.error("an answer was given up", extra={"job": outcome.job_id})
 
     def _finish(self, tx: sa.Connection, batch: Sequence[Outcome]) -> set[Fence]:
-        return jobs.finish(tx, batch, now=self._clock(), retention=self._retention)
+        # Inside the transaction: the key that sealed an answer minutes ago may be retired by now.
+        renewed = [self._renewed(outcome) for outcome in batch]
+        return jobs.finish(tx, renewed, now=self._clock(), retention=self._retention)
+
+    def _renewed(self, outcome: Outcome) -> Outcome:
+        """The outcome under the master key that is in force now."""
+        changes: dict[str, Any] = {}
+        for column in _SEALED:
+            if (sealed := getattr(outcome, column)) is not None:
+                place = {"table": jobs.TABLE, "row": outcome.job_id, "column": column}
+                if (renewed := self._sealer.renewed(sealed, **place)) is not sealed:
+                    changes[column] = renewed
+        return replace(outcome, **changes) if changes else outcome
 
     def _one_by_one(
         self, batch: Sequence[Outcome]

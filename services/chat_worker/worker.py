@@ -48,6 +48,7 @@ class ChatWorker:
         )
         self._keeper = Keeper(
             database=database,
+            sealer=sealer,
             engine=self._engine,
             lease_seconds=settings.lease_seconds,
             retention=Retention(settings.result_ttl, settings.unstored_result_ttl),

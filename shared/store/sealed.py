@@ -1,8 +1,8 @@
 """Every sealed column, and the place that its values are bound to.
 
 Sealed columns are those whose name ends so. A sealed value opens only at its place: the table, the
-row (its primary key) and the column. The keyring's proofs (`installation.keyring_proof`) are kept apart: they are no content, but what
-`shared.store.opening` measures a keyring by.
+row (its primary key) and the column. The keyring's proofs (`installation.keyring_proof`) are kept
+apart: they are no content, but what `shared.store.opening` measures a keyring by.
 """
 
 from __future__ import annotations

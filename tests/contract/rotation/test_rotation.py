@@ -162,7 +162,7 @@ def test_the_status_counts_what_each_key_sealed(installation: Installation) -> N
     installation.said.clear()
     installation.rotate(stage="status")
     assert installation.said == [
-        f"key {old.primary}  seals  83 values",
+        f"key {old.primary}  seals  {len(ROWS) * len(COLUMNS) - 1} values",
         f"key {installation.keyring.coming}  next   0 values",
         "no key of this keyring  1 values",
     ]

@@ -109,6 +109,7 @@ def lossy(bench: Bench) -> Iterator[tuple[LossyDatabase, Keeper]]:
     )
     keeper = Keeper(
         database=database,
+        sealer=bench.sealer,
         engine=engine,
         lease_seconds=5.0,
         retention=RETENTION,
