@@ -7,7 +7,7 @@ samples; see `upstream_text` for where their messages stand.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httpx
@@ -51,8 +51,8 @@ class RawAnswer:
 
     expected: str
     status: int
-    headers: httpx.Headers
-    body: bytes
+    headers: httpx.Headers = field(repr=False)  # they and the body may hold what is not to be shown
+    body: bytes = field(repr=False)
     where: str
     key: Secret | None
 
@@ -95,7 +95,16 @@ def completion(answer: RawAnswer) -> dict[str, Any]:
         raise unusable(answer, str(fault)) from None
     if not isinstance(document, dict):
         raise unusable(answer, "JSON that is no object")
-    if document.get("error"):
+    refuse_error(answer, document)
+    choices = document.get("choices")
+    if not isinstance(choices, list) or not all(isinstance(item, dict) for item in choices):
+        raise unusable(answer, "JSON without a list of choices")
+    return document
+
+
+def refuse_error(answer: RawAnswer, document: Any) -> None:
+    """Raise UpstreamRefused with the upstream's words when a good status carries an error."""
+    if isinstance(document, dict) and document.get("error"):
         said = message_of(document, answer.key)
         raise UpstreamRefused(
             _sentence(answer, "a 200 that carries an error", said),
@@ -103,10 +112,6 @@ def completion(answer: RawAnswer) -> dict[str, Any]:
             upstream_status=answer.status,
             may_have_been_billed=True,  # some send it after they began to generate
         )
-    choices = document.get("choices")
-    if not isinstance(choices, list) or not all(isinstance(item, dict) for item in choices):
-        raise unusable(answer, "JSON without a list of choices")
-    return document
 
 
 def refusal(answer: RawAnswer, *, model: str | None, now: float) -> UpstreamFailure:

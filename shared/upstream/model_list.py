@@ -45,8 +45,6 @@ def _entries(document: Any) -> list[Any]:
         return document
     if not isinstance(document, dict):
         raise NotAModelList("JSON that is neither a list nor an object")
-    if document.get("error"):
-        raise NotAModelList("a 200 that carries an error")
     for name in ("data", "models"):
         if isinstance(entries := document.get(name), list):
             return entries
@@ -73,7 +71,9 @@ def _model(entry: Any) -> ListedModel | None:
 
 
 def _usable(name: Any) -> bool:
-    return isinstance(name, str) and 0 < len(name) <= MAX_ID and name.isprintable()
+    if not isinstance(name, str) or len(name) > MAX_ID:
+        return False
+    return name.isprintable() and bool(name.strip())
 
 
 def _context_length(raw: dict[str, Any]) -> int | None:

@@ -11,6 +11,7 @@ from tests.simulators._running import serve
 from tests.simulators._simulator import Mode, Simulator
 from tests.simulators.counting import CountingSimulator
 from tests.simulators.groq import groq
+from tests.simulators.hostile import BEHAVIOURS, Hostile
 from tests.simulators.litellm import litellm
 from tests.simulators.llama_cpp import llama_cpp, llama_cpp_old, llama_cpp_router
 from tests.simulators.lm_studio import lm_studio, lm_studio_loaded
@@ -69,6 +70,18 @@ def of_dialect(line: str, make: Callable[..., Simulator]) -> Offer:
     return Offer(line, serve_it)
 
 
+async def _serve_hostile(wish: Wish, stop: asyncio.Event, listening: Listening) -> str:
+    if wish != Wish(port=wish.port):
+        raise Unfit("expected no option but --port, since each endpoint behaves in its own way")
+    hostile = Hostile()
+    async with hostile.listening(wish.port):
+        listening(hostile.url, "/silence/v1")
+        print(hostile.listing(), flush=True)
+        await stop.wait()
+    most = ", ".join(f"{name} {_times(n, 'time')}" for name, n in hostile.asked.most_common(5))
+    return f"It was asked for {most}." if most else "It was asked for nothing."
+
+
 def _mode(text: str | None) -> Mode | None:
     if text is None:
         return None
@@ -120,6 +133,9 @@ OFFERS: Final[Mapping[str, Offer]] = {
         "Perplexity and the like: chats, and has no models route", no_models_route
     ),
     "litellm": of_dialect("LiteLLM's proxy: a wrong key is 400, no key a 500", litellm),
+    "hostile": Offer(
+        f"{len(BEHAVIOURS)} ways to misbehave, each at a path or a port of its own", _serve_hostile
+    ),
     "counting": of_dialect(
         "the tests' own: counts calls by the request's `user`, see GET /sim/stats",
         CountingSimulator,
