@@ -28,7 +28,7 @@ from shared.store.database import Database
 from shared.store.jobs import ClaimedJob, Outcome, Retention
 from shared.store.migrate import migrate
 from shared.store.opening import open_store
-from shared.store.schema import discovery, model, provider, provider_gate
+from shared.store.schema import discovery, model, provider_gate
 from shared.upstream.policy import OutboundPolicy
 
 CHAT = "/v1/chat/completions"
@@ -170,11 +170,8 @@ class Registry:
             )
 
     def disable(self, provider_id: str) -> None:
-        """As a later request disables it."""
-        with self.database.write() as tx:
-            tx.execute(
-                sa.update(provider).where(provider.c.id == provider_id).values(enabled=False)
-            )
+        answer = self.call("PATCH", f"/v1/providers/{provider_id}", {"enabled": False})
+        assert answer.status_code == 200, answer.text
 
     def events_of(self, subject: str) -> list[tuple[EventType, int]]:
         with self.database.read() as tx:

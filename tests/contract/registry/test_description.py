@@ -98,6 +98,22 @@ def test_the_body_of_a_chat_is_described_by_what_reads_it(described: dict[str, A
     assert options["properties"]["timeout"]["maximum"] == 604_800
 
 
+def test_a_change_of_a_provider_is_described_as_a_merge_patch(described: dict[str, Any]) -> None:
+    body = operations(described)["PATCH", "/v1/providers/{reference}"]["requestBody"]
+    same = {"schema": {"$ref": "#/components/schemas/ProviderPatch"}}
+    assert body["content"] == {"application/merge-patch+json": same, "application/json": same}
+    schemas = described["components"]["schemas"]
+    for patch, whole in (("ProviderPatch", "NewProvider"), ("OptionsPatch", "Options")):
+        assert schemas[patch]["additionalProperties"] is False
+        assert set(schemas[patch]["properties"]) == set(schemas[whole]["properties"])
+        assert "required" not in schemas[patch]
+        assert "'default'" not in repr(schemas[patch])  # what is left out stays as it is
+        nullable = {
+            name for name, shape in schemas[patch]["properties"].items() if "'null'" in repr(shape)
+        }
+        assert nullable == set(schemas[whole]["properties"]) - {"name", "slug", "endpoint"}
+
+
 def test_the_tree_of_errors_is_in_the_description(described: dict[str, Any]) -> None:
     error = described["components"]["schemas"]["Error"]["properties"]
     assert error["code"]["enum"] == list(TREE)
@@ -171,6 +187,7 @@ def test_answers_have_the_shapes_that_the_description_gives_them(
     registry.finish(first, JobState.FAILED, error_code="interrupted")
     registry.finish(second, JobState.COMPLETED, result={"choices": [{}], "usage": {}, "id": "x"})
     answers = {
+        "ProviderImpact": [registry.get(f"/v1/providers/{made['id']}/impact")],
         "Provider": [registry.get(f"/v1/providers/{one['id']}") for one in (made, gated)],
         "ProviderList": [registry.get("/v1/providers"), registry.get("/v1/providers?tag=none")],
         "Model": [registry.get(f"/v1/models/{made['slug']}/m")],
