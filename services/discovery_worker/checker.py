@@ -93,11 +93,13 @@ class Checker:
 def key_is_unproven(claim: Claim) -> bool:
     """Whether to look without the key: there is one, not proven, and not tried at this revision.
 
-    A list that was good since the last change was followed by that look already.
+    A list that was good since the last change was followed by that look already; after a refusal it
+    is had again.
     """
     if claim.api_key_sealed is None:
         return False
     rotated_at = claim.api_key_rotated_at or 0.0
     proven = claim.key_verified_at is not None and claim.key_verified_at >= rotated_at
-    tried = claim.ok_at is not None and claim.ok_at >= claim.updated_at
+    refused = claim.status is DiscoveryStatus.AUTH_FAILED
+    tried = not refused and claim.ok_at is not None and claim.ok_at >= claim.updated_at
     return not proven and not tried

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
+
+import msgspec
 
 from shared.domain import DiscoveryStatus
 from shared.store.discovery import Claim, Entry, Finding
@@ -16,6 +17,7 @@ from shared.upstream import DiscoveryFailure, ModelList
 LONGEST_WAIT: Final = 3600.0  # seconds between two checks of a provider that fails
 FIRST_RETRY: Final = 10.0  # doubled from failure to failure; a loading server is found soon
 JITTER: Final = 0.1
+RAW_BYTES: Final = 16 * 1024  # of a model's own entry, as JSON; the largest seen have 4 KiB
 HEALTHY: Final = frozenset({DiscoveryStatus.OK, DiscoveryStatus.NO_MODELS_ROUTE})
 
 Came: TypeAlias = ModelList | DiscoveryFailure
@@ -50,7 +52,7 @@ def judge(
         refused = came.status is DiscoveryStatus.AUTH_FAILED
         return Finding(
             status=came.status,
-            error_sealed=seal(json.dumps(error_document(came)).encode()),
+            error_sealed=seal(msgspec.json.encode(error_document(came))),
             failures=failures,
             empty_lists=claim.empty_lists,
             next_check_at=next_check_at(moment, failures, came.retry_after),
@@ -75,10 +77,15 @@ def judge(
 
 
 def entries(came: ModelList) -> Sequence[Entry]:
-    """The list in the store's shape."""
+    """The list in the store's shape; a raw entry that is too large is not kept."""
     return [
-        Entry(one.id, one.created, one.owned_by, one.context_length, one.raw) for one in came.models
+        Entry(one.id, one.created, one.owned_by, one.context_length, _bounded(one.raw))
+        for one in came.models
     ]
+
+
+def _bounded(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    return raw if len(msgspec.json.encode(raw)) <= RAW_BYTES else {}
 
 
 def error_document(failure: DiscoveryFailure) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy import exc
 
 from services.discovery_worker.checker import Checker
@@ -18,6 +19,7 @@ from shared.store import catalogue
 from shared.store.database import Database
 from shared.store.discovery import Candidate
 from shared.store.migrate import upgrade
+from shared.store.schema import discovery
 from shared.upstream import Bounds, ListedModel, ModelList, Target
 from tests.registered import NOW, Registered
 
@@ -82,10 +84,10 @@ class Moody(Ledger):
 class Stage:
     """A scheduler over a real store, servers that do as they are told, and a clock."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, servers: Servers | None = None) -> None:
         self.database = database
         self.registry = Registered.on(database)
-        self.servers = Servers()
+        self.servers = servers or Servers()
         self.ledger = Moody(database)
         self.now = NOW
         self.scheduler = Scheduler(
@@ -96,6 +98,10 @@ class Stage:
             clock=lambda: self.now,
             dice=lambda: 0.5,
         )
+
+    def another_worker(self) -> Stage:
+        """A second worker at the same database, before the same servers."""
+        return Stage(self.database, self.servers)
 
     async def until(self, holds: Callable[[], object]) -> None:
         """Wait until what is stored satisfies this."""
@@ -116,6 +122,19 @@ class Stage:
         with self.database.read() as tx:
             found = catalogue.verdicts(tx, [provider_id]).get(provider_id)
         return found.checked_at if found else None
+
+    def key_verified_at(self, provider_id: str) -> float | None:
+        with self.database.read() as tx:
+            return catalogue.verdicts(tx, [provider_id])[provider_id].key_verified_at
+
+    def model_ids(self, provider_id: str) -> list[str]:
+        with self.database.read() as tx:
+            return [model.upstream_id for model in catalogue.models(tx, [provider_id])]
+
+    def refresh_seen(self, provider_id: str) -> int:
+        query = sa.select(discovery.c.refresh_seen).where(discovery.c.provider_id == provider_id)
+        with self.database.read() as tx:
+            return int(tx.execute(query).scalar_one())
 
 
 Play = Callable[[Callable[[Stage], Awaitable[None]]], None]

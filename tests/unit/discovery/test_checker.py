@@ -88,6 +88,11 @@ def test_the_key_is_left_out_once_a_revision_at_most(changes: dict[str, object])
     assert lister.keys == [Secret("sk-1")]
 
 
+def test_a_key_that_was_refused_meanwhile_is_proven_again() -> None:
+    restored = with_key(ok_at=NOW - 500, status=DiscoveryStatus.AUTH_FAILED)
+    assert check(Lister(MODELS, REFUSED), restored).key_proven
+
+
 def test_a_proof_older_than_the_key_is_tried_again() -> None:
     checked = check(Lister(MODELS, REFUSED), with_key(key_verified_at=NOW - 2000))
     assert checked.key_proven

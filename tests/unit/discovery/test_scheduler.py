@@ -162,6 +162,86 @@ def test_who_is_asked_for_is_checked_at_once_and_once(play: Play) -> None:
     play(scene)
 
 
+def test_a_refresh_is_answered_whatever_the_backoff_and_needs_no_message(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        acme = stage.registry.add("acme")
+        async with working(stage):
+            await stage.listed(acme)
+            stage.now += 5
+            stage.registry.refresh(acme)
+            await stage.until(lambda: stage.checked_at(acme) == stage.now)
+            assert stage.servers.calls.count("acme") == 2
+
+    play(scene)
+
+
+def test_a_refresh_during_a_check_is_answered_by_another_one(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.servers.held = {"acme"}
+        acme = stage.registry.add("acme")
+        async with working(stage):
+            await stage.servers.called(lambda calls: "acme" in calls)
+            stage.registry.refresh(acme)
+            stage.scheduler.look_soon()
+            await stage.servers.release("acme")
+            await stage.servers.called(lambda calls: calls.count("acme") == 2)
+            await stage.until(lambda: stage.refresh_seen(acme) == 1)
+        assert stage.servers.most_open["acme"] == 1
+
+    play(scene)
+
+
+def test_what_a_chat_proved_during_a_check_is_looked_into_after_it(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        acme = stage.registry.add("acme", key="sk-1")
+        async with working(stage):
+            await stage.listed(acme)
+            stage.now += 60
+            stage.servers.held = {"acme"}
+            stage.registry.refresh(acme)
+            stage.scheduler.look_soon()
+            await stage.servers.called(lambda calls: calls.count("acme") == 3)
+            stage.scheduler.observe(acme, Observation(key_works=False, revision=1))
+            await stage.until(lambda: stage.key_verified_at(acme) is None)
+            await stage.servers.release("acme")
+            await stage.servers.called(lambda calls: calls.count("acme") == 4)
+
+    play(scene)
+
+
+def test_options_are_applied_while_the_server_is_silent(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        acme = stage.registry.add("acme")
+        async with working(stage):
+            await stage.listed(acme)
+            stage.servers.held = {"acme"}
+            stage.registry.change(acme, models=["by-hand"], allow_models=["by-*"])
+            stage.scheduler.look_soon()
+            await stage.until(lambda: stage.model_ids(acme) == ["by-hand"])
+            assert stage.servers.open["acme"] == 1
+
+    play(scene)
+
+
+def test_two_workers_ask_one_server_one_at_a_time(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.servers.held = {"shared"}
+        ids = [stage.registry.add(f"p{n}", "http://shared.test:8000") for n in range(4)]
+        second = stage.another_worker()
+        async with working(stage), working(second):
+            await stage.servers.called(lambda calls: "shared" in calls)
+            for worker in (stage, second):
+                worker.scheduler.look_soon()
+            beside = stage.registry.add("beside")
+            await stage.listed(beside)
+            assert stage.servers.calls.count("shared") == 1
+            await stage.servers.release("shared")
+            await stage.listed(*ids)
+        assert stage.servers.most_open["shared"] == 1
+
+    play(scene)
+
+
 def test_a_chat_that_was_refused_causes_a_check(play: Play) -> None:
     async def scene(stage: Stage) -> None:
         acme = stage.registry.add("acme", key="sk-1")

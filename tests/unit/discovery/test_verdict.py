@@ -70,6 +70,17 @@ def test_a_list_is_ok_and_clears_what_went_wrong_before() -> None:
     assert finding.next_check_at == NOW + INTERVAL
 
 
+def test_a_models_own_entry_is_kept_up_to_16_kib() -> None:
+    large = {"id": "large", "description": "x" * 16_000}
+    larger = {"id": "larger", "description": "x" * 17_000}
+    came = ModelList(
+        tuple(ListedModel(str(raw["id"]), None, None, 4096, raw) for raw in (large, larger)), 0
+    )
+    kept, dropped = judged(claimed(), came).listed or ()
+    assert kept.raw == large
+    assert (dropped.upstream_id, dropped.context_length, dropped.raw) == ("larger", 4096, {})
+
+
 @pytest.mark.parametrize(
     "status", [s for s in DiscoveryStatus if s not in ("ok", "pending", "disabled")]
 )
