@@ -21,14 +21,6 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         yield started
 
 
-@pytest.fixture(scope="session")
-def restless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """A caller with the admin key of a system that checks each provider every second."""
-    env = {"DRAGOMAN_DISCOVERY_INTERVAL": "1", "DRAGOMAN_GRACE_SECONDS": "5"}
-    with System(tmp_path_factory.mktemp("restless") / "data", env=env) as started:
-        yield started.api
-
-
 @pytest.fixture
 def api(system: System) -> Api:
     """A caller with the admin key."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests import simulators as sims
 from tests.api import Api
 from tests.eventually import eventually
 from tests.simulators import Mode, Running, Simulator, running
+from tests.system import System
 
 KEY = "sk-eight-servers-0123456789"
 OTHER_KEY = "sk-what-the-server-wants-0123"
@@ -70,6 +72,14 @@ class Registered:
             return {}
         offered = self.sim.simulator.models
         return {f"{self.slug}/{model}": self.server.context_length for model in offered}
+
+
+@pytest.fixture
+def restless(tmp_path: Path) -> Iterator[Api]:
+    """A caller with the admin key of a system that checks each provider every second."""
+    env = {"DRAGOMAN_DISCOVERY_INTERVAL": "1", "DRAGOMAN_GRACE_SECONDS": "1"}
+    with System(tmp_path / "data", env=env) as started:
+        yield started.api
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.api import Api
 from tests.eventually import eventually
-from tests.simulators import Mode, Running, running, tgi, vllm
+from tests.simulators import Mode, running, tgi, vllm
 
 MODELS = ["a/first", "b:second"]
 SECONDS = 6.0
@@ -29,62 +29,66 @@ def discovery(api: Api, slug: str) -> dict[str, Any]:
     return document
 
 
-def asked_again(sim: Running, times: int) -> None:
-    """Wait until the list was asked for so many more times; all but the last are taken in then."""
-    before = sim.stats().model_lists
-    sim.wait_until(lambda stats: stats.model_lists >= before + times, SECONDS)
+def refreshed(api: Api, slug: str) -> dict[str, Any]:
+    """The discovery of a check that began after this question."""
+    url, headers = f"/v1/providers/{slug}/refresh", {"Prefer": "wait=10"}
+    answer = api.http.post(url, headers=headers)
+    assert answer.status_code == 200, answer.text
+    document: dict[str, Any] = answer.json()["provider"]["discovery"]
+    return document
 
 
 def test_a_list_that_fails_keeps_its_models_and_shows_the_error_beside_them(
-    restless: Api, name: str
+    api: Api, name: str
 ) -> None:
     with ExitStack() as stack:
         sims = {mode: stack.enter_context(running(vllm(models=MODELS))) for mode in FAILURES}
         slugs = {
-            mode: restless.add_provider(f"{name} {mode}", sim.url)["slug"]
-            for mode, sim in sims.items()
+            mode: api.add_provider(f"{name} {mode}", sim.url)["slug"] for mode, sim in sims.items()
         }
         for mode, sim in sims.items():
-            restless.discovered(slugs[mode], "ok", SECONDS)
+            api.discovered(slugs[mode], "ok", SECONDS)
             sim.set_mode(mode, "models")
         for mode, (status, code) in FAILURES.items():
-            found = restless.discovered(slugs[mode], status, SECONDS)["discovery"]
-            assert found["error"]["code"] == code
+            found = refreshed(api, slugs[mode])
+            assert (found["status"], found["error"]["code"]) == (status, code)
             assert found["model_count"] == len(MODELS)
             assert found["ok_at"] is not None
             ids = [f"{slugs[mode]}/{model}" for model in MODELS]
-            assert listed(restless, slugs[mode]) == ids
-            assert restless.chat(ids[0]).status_code == 200
+            assert listed(api, slugs[mode]) == ids
+            assert api.chat(ids[0]).status_code == 200
             sims[mode].set_mode(Mode.NORMAL)
         for slug in slugs.values():
-            assert restless.discovered(slug, "ok", SECONDS)["discovery"]["error"] is None
+            found = refreshed(api, slug)
+            assert (found["status"], found["error"]) == ("ok", None)
 
 
-def test_an_empty_list_removes_models_only_when_it_comes_twice(restless: Api, name: str) -> None:
+def test_an_empty_list_removes_models_only_when_it_comes_twice(api: Api, name: str) -> None:
     with running(vllm(models=MODELS)) as sim:
-        slug = restless.add_provider(name, sim.url)["slug"]
-        restless.discovered(slug, "ok", SECONDS)
-        sim.simulator.empty_lists = 1
-        asked_again(sim, 2)
-        assert sim.simulator.empty_lists == 0
-        assert len(listed(restless, slug)) == len(MODELS)
-        sim.simulator.models.clear()
-        eventually(lambda: listed(restless, slug) == [], SECONDS)
-        assert discovery(restless, slug)["status"] == "ok"
+        slug = api.add_provider(name, sim.url)["slug"]
+        api.discovered(slug, "ok", SECONDS)
+        counts = []
+        for models in ([], MODELS, [], []):
+            sim.simulator.models = list(models)
+            found = refreshed(api, slug)
+            assert found["status"] == "ok"
+            assert found["model_count"] == len(listed(api, slug))
+            counts.append(found["model_count"])
+        assert counts == [2, 2, 2, 0]
 
 
 def test_a_server_that_lists_to_everybody_leaves_the_key_unproven_until_a_chat_succeeds(
-    restless: Api, name: str
+    api: Api, name: str
 ) -> None:
     with running(tgi(key=RIGHT)) as sim:
         slugs = {
-            key: restless.add_provider(f"{name} {number}", sim.url, api_key=key)["slug"]
+            key: api.add_provider(f"{name} {number}", sim.url, api_key=key)["slug"]
             for number, key in enumerate((WRONG, RIGHT))
         }
         for key, status in ((WRONG, 502), (RIGHT, 200)):
-            restless.discovered(slugs[key], "ok", SECONDS)
-            assert discovery(restless, slugs[key])["key_verified_at"] is None
-            answer = restless.chat(f"{slugs[key]}/{sim.simulator.models[0]}")
+            api.discovered(slugs[key], "ok", SECONDS)
+            assert discovery(api, slugs[key])["key_verified_at"] is None
+            answer = api.chat(f"{slugs[key]}/{sim.simulator.models[0]}")
             assert answer.status_code == status, answer.text
-        eventually(lambda: discovery(restless, slugs[RIGHT])["key_verified_at"], SECONDS)
-        assert discovery(restless, slugs[WRONG])["key_verified_at"] is None
+        eventually(lambda: discovery(api, slugs[RIGHT])["key_verified_at"], SECONDS)
+        assert discovery(api, slugs[WRONG])["key_verified_at"] is None

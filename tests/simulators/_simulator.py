@@ -101,7 +101,6 @@ class Simulator:
         self.latency = latency
         self.keep_alive = keep_alive
         self.retry_after: str | None = "2"
-        self.empty_lists = 0  # of the coming lists so many hold no model
         self.modes: dict[Route, Mode] = {"chat": Mode.NORMAL, "models": Mode.NORMAL}
         self.requests: deque[Request] = deque(maxlen=KEPT_REQUESTS)
         self.ledger = Ledger()
@@ -147,11 +146,7 @@ class Simulator:
             return self._misbehaviour(mode)
         if self.dialect.models_need_key and (refusal := self._refusal(request)) is not None:
             return refusal
-        models = self.models
-        if self.empty_lists:
-            self.empty_lists -= 1
-            models = []
-        return self._good(self.dialect.list_models(models))
+        return self._good(self.dialect.list_models(self.models))
 
     def _chat(self, exchange: Exchange) -> None:
         request = exchange.request
