@@ -34,6 +34,7 @@ class Settings:
     grace_seconds: float
     discovery_interval: float
     chat_concurrency: int
+    queue_limit: int
     result_ttl: float
     unstored_result_ttl: float
     outbound_allow: str
@@ -200,6 +201,12 @@ SETTINGS: Final[dict[str, Setting]] = {
         "2000",
         "calls in flight at most, for each chat worker",
         _integer(1, 100_000),
+    ),
+    "queue_limit": Setting(
+        "DRAGOMAN_QUEUE_LIMIT",
+        "100000",
+        "queued jobs at most; beyond it submissions get 429 `queue_full`",
+        _integer(1, 100_000_000),
     ),
     "result_ttl": Setting(
         "DRAGOMAN_RESULT_TTL",

@@ -8,6 +8,7 @@ from services.registry import health, json_bodies, openapi, problems
 from services.registry.chat import routes as chat
 from services.registry.checks import routes as checks
 from services.registry.events import routes as events
+from services.registry.keys import routes as keys
 from services.registry.models import routes as models
 from services.registry.parts import Parts
 from services.registry.providers import catalogue, refreshing
@@ -25,7 +26,7 @@ def create_app(parts: Parts) -> Flask:
     for feature in (catalogue, refreshing, checks, events):
         feature.add(below_providers, parts)
     api.register_blueprint(below_providers)
-    for feature in (models, chat, events, health):
+    for feature in (models, chat, events, keys, health):
         api.register_blueprint(feature.blueprint(parts))
     openapi.register(app, api)
     problems.register(app)

@@ -10,15 +10,17 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import gevent
 from flask import Request, g
 
 from services.registry.database import Transactions
-from shared.errors import InsufficientScope, InvalidApiKey
+from shared.errors import InsufficientScope, InvalidApiKey, StoreUnavailable
 from shared.store import access
 from shared.store.access import Caller
 
 KEPT_SECONDS: Final = 2.0
 MOST_KEPT: Final = 10_000
+NOTED_SECONDS: Final = 30.0  # between two writes of when keys were last used
 
 
 class Authenticator:
@@ -35,6 +37,11 @@ class Authenticator:
         self._now = now
         self._monotonic = monotonic
         self._kept: dict[str, tuple[Caller, float]] = {}
+        self._used: set[str] = set()  # ids of keys whose use is not noted yet
+
+    def start(self) -> None:
+        """Start the greenlet that notes which keys are used."""
+        gevent.spawn(self._note_use)
 
     def caller_of(self, request: Request) -> Caller:
         """The caller; raises InvalidApiKey when there is no living key."""
@@ -52,11 +59,14 @@ class Authenticator:
 
     def _find(self, digest: str) -> Caller:
         found, until = self._kept.get(digest, (None, 0.0))
+        if found is not None:
+            self._used.add(found.key_id)
         if found is None or until < self._monotonic():
             now = self._now()
             found = self._transactions.read(lambda tx: access.find_caller(tx, digest, now=now))
             if found is not None:
                 self._keep(digest, found)
+                self._used.add(found.key_id)
         if found is None or (found.expires_at is not None and found.expires_at <= self._now()):
             raise InvalidApiKey("Expected a living API key, got one that is unknown or revoked.")
         return found
@@ -65,6 +75,28 @@ class Authenticator:
         if len(self._kept) >= MOST_KEPT:
             self._kept.clear()
         self._kept[digest] = (caller, self._monotonic() + KEPT_SECONDS)
+
+    def forget(self, key_id: str) -> None:
+        """Look this key up again at its next use: it was revoked."""
+        self._kept = {
+            digest: kept for digest, kept in self._kept.items() if kept[0].key_id != key_id
+        }
+
+    def _note_use(self) -> None:
+        while True:
+            gevent.sleep(NOTED_SECONDS)
+            self.note_use()
+
+    def note_use(self) -> None:
+        """Write the last use of the keys that were used since the last time."""
+        used, self._used = self._used, set()
+        if not used:
+            return
+        now = self._now()
+        try:
+            self._transactions.write(lambda tx: access.touch(tx, used, now=now))
+        except StoreUnavailable:
+            self._used |= used
 
 
 def current_caller() -> Caller:

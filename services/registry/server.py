@@ -197,6 +197,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         parts.bell.start()
         parts.relay.start()
         parts.waiting.start()
+        parts.authenticator.start()
 
     def announce(self) -> None:
         """Tell the runner that requests are served."""
@@ -207,6 +208,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         parts = self._own()
         for waiting in (parts.refreshes, parts.checks, parts.followers):
             waiting.release()
+        parts.waiting.release_watchers()
 
     def release(self) -> None:
         """End what still waits when the time to stop is over."""

@@ -154,6 +154,13 @@ class Waiting:
             if wait.job_id in asked and _is_over(wait, found.get(wait.job_id)):
                 wait.ended.set()
 
+    def release_watchers(self) -> None:
+        """End the waits that only watch: nothing is lost, and their clients may ask again."""
+        for same in self._waits.values():
+            for wait in same:
+                if wait.deadline is None:
+                    wait.ended.set()
+
     def release(self) -> None:
         """Cancel the jobs of the foreground calls that still wait, because this process stops.
 
@@ -183,7 +190,7 @@ class Waiting:
         self.tell(self._transactions.write(expire))
 
     def tell(self, job_ids: Sequence[str]) -> None:
-        """Wake who waits for these jobs, which this process ended, and tell the workers that run them."""
+        """Wake who waits for these jobs, which we ended, and tell the workers that run them."""
         self._notices.send(live.CANCELLED, job_ids)
         self._notices.send(live.ENDED, job_ids)
         self._wake(job_ids)

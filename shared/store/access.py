@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -40,6 +42,24 @@ class Caller:
         return self.role is Role.ADMIN
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An API key as admins see it; times in Unix seconds, `last_used_at` to the minute."""
+
+    id: str
+    name: str
+    owner: str
+    role: Role
+    prefix: str
+    created_at: float
+    expires_at: float | None
+    revoked_at: float | None
+    last_used_at: float | None
+
+
+_KEY: Final = sa.select(*[api_key.c[name] for name in Key.__dataclass_fields__])
+
+
 def new_secret() -> Secret:
     """A fresh key text; shown once, then only its digest is kept."""
     return Secret(f"dgm_{ids.new().lower()}_{secrets.token_urlsafe(24)}")
@@ -51,7 +71,14 @@ def digest(key: str) -> str:
 
 
 def add_key(
-    tx: sa.Connection, secret: Secret, *, name: str, owner: str, role: Role, now: float
+    tx: sa.Connection,
+    secret: Secret,
+    *,
+    name: str,
+    owner: str,
+    role: Role,
+    now: float,
+    expires_at: float | None = None,
 ) -> str:
     """Store a key's digest; returns its id."""
     key_id = ids.new(ids.KEY)
@@ -64,9 +91,39 @@ def add_key(
             prefix=secret.reveal()[:12],
             digest=digest(secret.reveal()),
             created_at=now,
+            expires_at=expires_at,
         )
     )
     return key_id
+
+
+def keys(tx: sa.Connection, *, owner: str | None = None) -> Sequence[Key]:
+    """All keys, or those of one owner, revoked ones included, oldest first."""
+    query = _KEY.order_by(api_key.c.id)
+    if owner is not None:
+        query = query.where(api_key.c.owner == owner)
+    return [_key(row) for row in tx.execute(query)]
+
+
+def key(tx: sa.Connection, key_id: str) -> Key | None:
+    """The key with this id."""
+    row = tx.execute(_KEY.where(api_key.c.id == key_id)).first()
+    return _key(row) if row else None
+
+
+def _key(row: sa.Row[Any]) -> Key:
+    return Key(**{**row._mapping, "role": Role(row.role)})
+
+
+def revoke(tx: sa.Connection, key_id: str, *, now: float) -> None:
+    """End a key for good."""
+    tx.execute(sa.update(api_key).where(api_key.c.id == key_id).values(revoked_at=now))
+
+
+def touch(tx: sa.Connection, key_ids: Iterable[str], *, now: float) -> None:
+    """Note that these keys were used."""
+    ids_ = sorted(key_ids)
+    tx.execute(sa.update(api_key).where(api_key.c.id.in_(ids_)).values(last_used_at=now))
 
 
 def has_digest(tx: sa.Connection, key_digest: str) -> bool:
@@ -75,10 +132,12 @@ def has_digest(tx: sa.Connection, key_digest: str) -> bool:
     return tx.execute(query).first() is not None
 
 
-def any_admin(tx: sa.Connection) -> bool:
+def any_admin(tx: sa.Connection, *, now: float) -> bool:
     """Whether a living admin key exists."""
     query = sa.select(api_key.c.id).where(
-        api_key.c.role == Role.ADMIN, api_key.c.revoked_at.is_(None)
+        api_key.c.role == Role.ADMIN,
+        api_key.c.revoked_at.is_(None),
+        sa.or_(api_key.c.expires_at.is_(None), api_key.c.expires_at > now),
     )
     return tx.execute(query.limit(1)).first() is not None
 

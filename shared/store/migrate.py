@@ -118,7 +118,7 @@ def _admin_key(tx: sa.Connection, settings: Settings) -> Path | None:
                     f"got {len(secret.reveal())}"
                 ]
             )
-    elif access.any_admin(tx):
+    elif access.any_admin(tx, now=time.time()):
         return None  # the operator took the file away on purpose
     else:
         secret = access.new_secret()

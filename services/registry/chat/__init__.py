@@ -1,7 +1,12 @@
 """Chat completions, which are the jobs.
 
-request     the body: what is ours, what goes upstream unchanged
-submission  from a valid body to a durable job
-documents   the job as its owner sees it
-routes      HTTP
+request      the body: what is ours, what goes upstream unchanged
+idempotency  the client's own key for a request
+backlog      how many jobs wait, and whether one more is taken
+submission   from a valid body to a durable job
+jobs         what owners do with their jobs
+documents    the job as its owner sees it
+shapes       the same as JSON Schema
+routes       HTTP: submit, and read by id
+records      HTTP: lists, what was asked, the evidence, metadata, cancel, delete
 """

@@ -41,7 +41,7 @@ def blueprint(parts: Parts) -> Blueprint:
     reader = ChatReader()
     content = {"application/json": {"schema": ref(ChatRequest.__name__)}}
     body = {"required": True, "content": content}
-    submission = Submission(parts.transactions, parts.sealer, parts.bell, parts.now)
+    submission = Submission(parts)
     jobs = Jobs(parts)
 
     @routes.post("")

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from services.registry.bell import Bell
+from services.registry.chat.backlog import Backlog
 from services.registry.chat.documents import Seen, circumstances
 from services.registry.chat.idempotency import HEADER, Idempotency
 from services.registry.chat.request import Chat
-from services.registry.database import Transactions, batch_memo
+from services.registry.database import batch_memo
 from services.registry.models.resolution import Resolved, resolve
-from shared.crypto import Sealer
+from services.registry.parts import Parts
 from shared.domain import JobState
 from shared.errors import IdempotencyKeyReused, ModelNotFound
 from shared.store import jobs
@@ -36,13 +35,12 @@ class Submitted:
 class Submission:
     """Accepts chats; one for all requests of a process."""
 
-    def __init__(
-        self, transactions: Transactions, sealer: Sealer, bell: Bell, now: Callable[[], float]
-    ) -> None:
-        self._transactions = transactions
-        self._sealer = sealer
-        self._bell = bell
-        self._now = now
+    def __init__(self, parts: Parts) -> None:
+        self._transactions = parts.transactions
+        self._sealer = parts.sealer
+        self._bell = parts.bell
+        self._now = parts.now
+        self._backlog = Backlog(parts.transactions, parts.settings.queue_limit)
 
     def submit(
         self,
@@ -56,13 +54,15 @@ class Submission:
         """The job, durable, under this bare id; the chat workers hear of it.
 
         Or the one that was submitted before with this key. Raises what `resolve` raises,
-        IdempotencyKeyReused and StoreUnavailable.
+        IdempotencyKeyReused, QueueFull and StoreUnavailable.
         """
-        now = self._now()
+        now, full = self._now(), self._backlog.refusal()
 
         def accept(tx: sa.Connection) -> Submitted:
             if (known := _known(tx, caller, idempotency, now=now)) is not None:
                 return known
+            if full is not None:
+                raise full
             resolved = resolve(tx, chat.request.model, caller)
             job = self._new_job(job_id, chat, caller, resolved, now=now, request_id=request_id)
             if idempotency is not None:
@@ -84,6 +84,7 @@ class Submission:
 
         submitted = self._transactions.write(accept)
         if not submitted.replayed:
+            self._backlog.accepted()
             self._bell.ring()
         return submitted
 

@@ -14,7 +14,7 @@ sweep    dead workers, deadlines, results past their time
 from shared.store.jobs.claim import claim, has_work
 from shared.store.jobs.finish import finish, held_by, lost
 from shared.store.jobs.history import Attempt, Wanted, attempts, page, request_of
-from shared.store.jobs.read import get, queue_position, running_of, states
+from shared.store.jobs.read import get, queue_position, queued, running_of, states
 from shared.store.jobs.rows import (
     ERROR,
     REQUEST,
@@ -75,6 +75,7 @@ __all__ = [
     "page",
     "purge",
     "queue_position",
+    "queued",
     "release_held",
     "request_of",
     "running_of",

@@ -78,6 +78,9 @@ _AHEAD: Final = sa.select(sa.func.count()).select_from(
     .limit(sa.literal_column(str(POSITION_LIMIT)))
     .subquery()
 )
+_QUEUED: Final = sa.text(
+    "SELECT count(*) FROM (SELECT 1 FROM chat_job WHERE state = 'queued' LIMIT :most) AS waiting"
+)
 _RUNNING: Final = (
     sa.select(sa.func.count())
     .select_from(chat_job)
@@ -97,6 +100,11 @@ def queue_position(tx: sa.Connection, job: Job) -> int | None:
     place = {"provider_id": job.provider_id, "job_id": job.id}
     count = tx.execute(_AHEAD, place).scalar_one()
     return None if count >= POSITION_LIMIT else int(count) + 1
+
+
+def queued(tx: sa.Connection, *, most: int) -> int:
+    """How many jobs are queued, counted up to `most`."""
+    return int(tx.execute(_QUEUED, {"most": most}).scalar_one())
 
 
 def running_of(tx: sa.Connection, provider_id: str) -> int:

@@ -1,0 +1,29 @@
+"""A key as admins see it; its secret is shown once, by the answer that made it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.store.access import Key
+from shared.telemetry import Secret
+
+
+def document(key: Key, secret: Secret | None = None) -> dict[str, Any]:
+    """The key; with `key`, the secret itself, only where it was just made."""
+    shown: dict[str, Any] = {
+        "id": key.id,
+        "object": "api_key",
+        "name": key.name,
+        "owner": key.owner,
+        "role": key.role.value,
+        "prefix": key.prefix,
+        "created_at": int(key.created_at),
+        "expires_at": _seconds(key.expires_at),
+        "revoked_at": _seconds(key.revoked_at),
+        "last_used_at": _seconds(key.last_used_at),
+    }
+    return shown if secret is None else {**shown, "key": secret.reveal()}
+
+
+def _seconds(moment: float | None) -> int | None:
+    return None if moment is None else int(moment)

@@ -1,0 +1,59 @@
+"""What a request about API keys may hold."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import marshmallow as ma
+from marshmallow import fields
+
+from services.registry.paging import PageQuery
+from services.registry.schemas import OneOf, Strict, Text
+from shared import ids
+from shared.store.access import Role
+
+OWNER: Final = "[a-z0-9][a-z0-9._@-]{0,63}"
+_FAR: Final = 4_102_444_800  # Unix seconds: the year 2100; a time in milliseconds lies beyond
+
+
+def _name(text: str) -> None:
+    if not 1 <= len(text.strip()) <= 100 or not text.strip().isprintable():
+        raise ma.ValidationError("Expected 1 to 100 printable characters.")
+
+
+class NewKey(Strict):
+    """The body of `POST /v1/keys`."""
+
+    name = Text(required=True, validate=_name, metadata={"example": "Ann's notebook"})
+    owner = Text(
+        pattern=OWNER,
+        expected="1 to 64 of a-z, 0-9, dot, underscore, @ and hyphen, a letter or digit first",
+        metadata={
+            "description": "whose jobs it sees: all keys of one owner see the same; "
+            "default: the slug of the name"
+        },
+    )
+    role = Text(
+        load_default=Role.MEMBER.value,
+        validate=OneOf([role.value for role in Role]),
+        metadata={"description": "`admin` may change everything, `member` chats and reads"},
+    )
+    expires_at = fields.Integer(
+        strict=True,
+        allow_none=True,
+        load_default=None,
+        validate=ma.validate.Range(1, _FAR, error="Expected Unix seconds before the year 2100."),
+        error_messages={"invalid": "Expected a time in Unix seconds, or null."},
+        metadata={"description": "Unix seconds; null: it does not expire"},
+    )
+
+
+class KeyQuery(PageQuery):
+    """The query of `GET /v1/keys`."""
+
+    after = Text(
+        pattern=f"{ids.KEY}[0-9A-Z]{{26}}",
+        expected="the id of a key",
+        metadata={"description": "the id after which the page begins"},
+    )
+    owner = Text(metadata={"description": "only keys of this owner"})
