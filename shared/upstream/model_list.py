@@ -73,7 +73,8 @@ def _model(entry: Any) -> ListedModel | None:
 def _usable(name: Any) -> bool:
     if not isinstance(name, str) or len(name) > MAX_ID:
         return False
-    return name.isprintable() and bool(name.strip())
+    # U+FFFD stands where something was that cannot be stored, nor sent back as it came.
+    return name.isprintable() and bool(name.strip()) and "\ufffd" not in name
 
 
 def _context_length(raw: dict[str, Any]) -> int | None:

@@ -64,6 +64,14 @@ def test_unusable_and_duplicate_entries_are_dropped_and_counted() -> None:
     assert found.dropped == 9
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["a\x00b", "a\ufffdb", "a\x1b[31mb", "a\u202eb", "a\u200bb", "a\u2028b", "a\ud800b", "\u00a0"],
+)
+def test_ids_that_hide_something_are_dropped(name: str) -> None:
+    assert ids([{"id": name}, {"id": "good"}]) == ["good"]
+
+
 def test_a_million_models_are_cut_at_the_limit() -> None:
     found = models([str(number) for number in range(MAX_ENTRIES + 7)])
     assert (len(found.models), found.dropped) == (MAX_ENTRIES, 7)
