@@ -56,6 +56,11 @@ _TAKE: Final = (
         chat_job.c.deadline,
         chat_job.c.background,
         chat_job.c.owner,
+        chat_job.c.model,
+        chat_job.c.created_at,
+        chat_job.c.stream,
+        chat_job.c.include_usage,
+        chat_job.c.publishing,
     )
 )
 _TARGETS: Final = sa.select(*[provider.c[name] for name in Target.__dataclass_fields__]).where(
@@ -126,6 +131,11 @@ def _take(
             deadline=row.deadline,
             background=row.background,
             owner=row.owner,
+            model=row.model,
+            created_at=row.created_at,
+            stream=row.stream,
+            include_usage=row.include_usage,
+            publishing=row.publishing,
         )
         for row in rows
     ]

@@ -48,6 +48,10 @@ class NewJob:
     route: str = "chat"
     idempotency_key: str | None = None
     body_fingerprint: str | None = None
+    stream: bool = False
+    include_usage: bool = False
+    original_sealed: str | None = None
+    webhook_sealed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,11 @@ class ClaimedJob:
     deadline: float
     background: bool
     owner: str
+    model: str  # as the caller names it
+    created_at: float
+    stream: bool  # asked of the upstream; its chunks are numbered and published
+    include_usage: bool  # whether the client asked for the usage chunk
+    publishing: bool  # a chunk may have been seen
 
     @property
     def fence(self) -> Fence:

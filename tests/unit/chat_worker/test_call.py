@@ -92,6 +92,11 @@ def claimed(**changes: Any) -> ClaimedJob:
         "deadline": 2e9,
         "background": True,
         "owner": "ann",
+        "model": "acme/m",
+        "created_at": 1e9,
+        "stream": False,
+        "include_usage": False,
+        "publishing": False,
     }
     return ClaimedJob(**values | changes)
 

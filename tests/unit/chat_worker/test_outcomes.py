@@ -71,6 +71,11 @@ def job(**changes: Any) -> ClaimedJob:
         "deadline": 2e9,
         "background": True,
         "owner": "ann",
+        "model": "acme/m",
+        "created_at": 1e9,
+        "stream": False,
+        "include_usage": False,
+        "publishing": False,
     }
     return ClaimedJob(**values | changes)
 
