@@ -127,6 +127,7 @@ def test_pages_of_the_feed_neither_skip_nor_repeat_also_when_filtered(
     for word in "abc":
         hand.provider()
         registry.call("PATCH", f"{PROVIDERS}/{made['id']}", {"description": word})
+    hand.provider()
     query = f"after={begin}&provider={made['slug']}&limit=2"
     pages = walk(registry, f"{EVENTS}?{query}")
     rows = [row for page in pages for row in page["data"]]
