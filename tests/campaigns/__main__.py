@@ -9,12 +9,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.campaigns import blackholes_campaign, faults_campaign, poison_campaign, rolling_campaign
+from tests.campaigns import (
+    blackholes_campaign,
+    faults_campaign,
+    hostile_campaign,
+    poison_campaign,
+    rolling_campaign,
+)
 from tests.campaigns.checker import Finding, table
 
 CAMPAIGNS: dict[str, Callable[..., list[Finding]]] = {
     "blackholes": blackholes_campaign.run,
     "faults": faults_campaign.run,
+    "hostile": hostile_campaign.run,
     "poison": poison_campaign.run,
     "rolling": rolling_campaign.run,
 }

@@ -8,11 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns import blackholes_campaign, faults_campaign, poison_campaign, rolling_campaign
+from tests.campaigns import (
+    blackholes_campaign,
+    faults_campaign,
+    hostile_campaign,
+    poison_campaign,
+    rolling_campaign,
+)
 from tests.campaigns.checker import Finding, table
 
 Run = Callable[..., list[Finding]]
 BLACKHOLES = partial(blackholes_campaign.run, patience=5)  # for machines that do other things, too
+HOSTILE = partial(hostile_campaign.run, patience=3)
 SEED = 4275  # of 5,000 the one that draws most kinds of faults (10 of 11) in so short a time
 
 
@@ -24,6 +31,7 @@ SEED = 4275  # of 5,000 the one that draws most kinds of faults (10 of 11) in so
         pytest.param(poison_campaign.run, 0, id="poison"),
         pytest.param(rolling_campaign.run, 0, id="rolling"),
         pytest.param(BLACKHOLES, 3, id="blackholes"),
+        pytest.param(HOSTILE, 0, id="hostile"),
     ],
 )
 def test_the_short_form_of_the_campaign_breaks_no_promise(

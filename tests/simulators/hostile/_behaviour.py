@@ -106,14 +106,14 @@ def then_reset(first: bytes) -> Play:
     return play
 
 
-def dripping(first: bytes, unit: bytes) -> Play:
-    """Send these bytes, then one unit every 20 ms for ever."""
+def dripping(first: bytes, unit: bytes, every: float = DRIP_SECONDS) -> Play:
+    """Send these bytes, then one unit every so many seconds for ever."""
 
     async def play(wire: Wire, asked: Asked) -> None:
         await wire.send(first)
         while True:
             await wire.send(unit)
-            await asyncio.sleep(DRIP_SECONDS)
+            await asyncio.sleep(every)
 
     return play
 

@@ -32,7 +32,7 @@ def _twice(asked: Asked) -> bytes:
 def _words(asked: Asked) -> bytes:
     """A surrogate cut in two, and NUL, where text is wanted."""
     odd = "cut \\ud83d here, NUL \\u0000 there"
-    document = model_list("odd") if asked.models else completion(x="odd")
+    document = model_list("odd", "harmless") if asked.models else completion(x="odd")
     return json.dumps(document).replace('"odd"', f'"{odd}"').encode()
 
 

@@ -16,10 +16,11 @@ ROOT = Path(__file__).parents[3]
 
 @dataclass(frozen=True, slots=True)
 class HostileRemote:
-    """`endpoints` by behaviour; `ca_certificate` (PEM) is the issuer of the TLS ones."""
+    """Endpoints by behaviour, `apart` on a port for each; the CA (PEM) of those with TLS."""
 
     url: str
     endpoints: Mapping[str, str]
+    apart: Mapping[str, str]
     ca_certificate: str
 
 
@@ -36,6 +37,6 @@ def spawned_hostile() -> Iterator[HostileRemote]:
             assert line.startswith("listening on "), f"the simulator said {line!r}"
             url = line.removeprefix("listening on ")
             page = httpx.get(f"{url}/behaviours", trust_env=False).json()
-            yield HostileRemote(url, page["endpoints"], page["ca_certificate"])
+            yield HostileRemote(url, **page)
         finally:
             process.terminate()

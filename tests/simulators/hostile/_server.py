@@ -25,12 +25,17 @@ BEHAVIOURS: Final[Mapping[str, Behaviour | OwnPort]] = {
 
 
 class Hostile:
-    """Everything that listens. `endpoints` are the bases to register, by name."""
+    """Everything that listens. `endpoints` are the bases to register, by name.
+
+    `apart` are the same on a port for each: Dragoman checks one provider of a host and port at a
+    time, and some of these take all the time that a check may take.
+    """
 
     def __init__(self) -> None:
         self.authority = Authority()
         self.url = ""
         self.endpoints: dict[str, str] = {}
+        self.apart: dict[str, str] = {}
         self.asked: Counter[str] = Counter()
         self._on_paths = {behaviour.name: behaviour for behaviour in _ON_PATHS}
 
@@ -43,7 +48,11 @@ class Hostile:
             for one in OWN_PORTS:
                 origin = await stack.enter_async_context(one.open(self.authority))
                 self.endpoints[one.name] = f"{origin}/v1"
-            self.endpoints |= {name: f"{self.url}/{name}/v1" for name in self._on_paths}
+            self.apart |= self.endpoints
+            for name in self._on_paths:
+                self.endpoints[name] = f"{self.url}/{name}/v1"
+                alone = await stack.enter_async_context(Connections(self._play).listening(HOST, 0))
+                self.apart[name] = f"http://{HOST}:{alone}/{name}/v1"
             yield
 
     async def _play(self, wire: Wire) -> None:
@@ -59,7 +68,11 @@ class Hostile:
 
     def page(self) -> bytes:
         """What `GET /behaviours` answers."""
-        page = {"endpoints": self.endpoints, "ca_certificate": self.authority.pem}
+        page = {
+            "endpoints": self.endpoints,
+            "apart": self.apart,
+            "ca_certificate": self.authority.pem,
+        }
         return json.dumps(page).encode()
 
     def listing(self) -> str:
