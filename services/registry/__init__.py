@@ -5,8 +5,10 @@ bootstrap       picks the parts of one worker process
 app             the Flask application over those parts
 problems        the one place that knows HTTP for errors
 database        transactions that share a commit, off the event loop
-bell            rings for the chat workers after a commit
+bell            hints to the workers after a commit
 relay           outbox → event stream, by whoever leads
 waiting         requests that wait for the end of a job
-providers, models, chat     one package a resource
+watching        requests that wait for discovery: refreshes and checks
+preferences     what a client would prefer (RFC 7240)
+providers, checks, events, models, chat     one package a resource
 """

@@ -23,6 +23,7 @@ from redis.client import PubSub
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
+from services.registry import clients
 from services.registry.database import Transactions
 from shared import live
 from shared.domain import JobState
@@ -145,7 +146,7 @@ class Waiting:
         waits = [wait for same in self._waits.values() for wait in same]
         if not waits:
             return
-        self._cancel([wait.job_id for wait in waits if _hung_up(wait.client)])
+        self._cancel([wait.job_id for wait in waits if clients.hung_up(wait.client)])
         late = self._now() - WORKERS_MARGIN
         self._expire([w.job_id for w in waits if w.deadline is not None and w.deadline < late])
         asked = {wait.job_id for wait in waits if wait.begun}
@@ -201,23 +202,3 @@ def _is_over(wait: Wait, found: tuple[JobState, int] | None) -> bool:
     if found is None or found[0].terminal:
         return True
     return wait.known is not None and found[1] != wait.known
-
-
-def _hung_up(client: socket.socket | None) -> bool:
-    """Whether the other side of this connection has closed it.
-
-    Bytes of a next request hide a hang-up; who sends those is still there, mostly.
-    """
-    if client is None:
-        return False
-    patience = client.gettimeout()
-    # Nothing else runs between these lines: the request that owns the socket waits for an event.
-    client.settimeout(0)
-    try:
-        return client.recv(1, socket.MSG_PEEK) == b""
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    finally:
-        client.settimeout(patience)

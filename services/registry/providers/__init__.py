@@ -9,6 +9,8 @@ keys        how its key is stored
 changes     what a merge patch makes of a provider
 listing     filters and pages
 service     what happens, and its events in the same transaction
+catalogue   what it lists, and what it listed before
+refreshing  ask for a check now, and wait for it
 documents   a provider as its users see it
 routes      HTTP
 """

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shared import ids
+from shared.domain import EventType
 from tests.contract.registry.conftest import Registry, refused
 from tests.contract.registry.hand import Hand, soon
 from tests.contract.registry.test_lists import walk
 
+ROOT = Path(__file__).parents[3]
 PROVIDERS, EVENTS = "/v1/providers", "/v1/events"
 
 
@@ -29,6 +33,14 @@ def feed(registry: Registry, query: str = "", **options: Any) -> Any:
 def newest(registry: Registry) -> int:
     """The number of the newest event: a page that holds nothing has looked at all."""
     return int(feed(registry, f"provider={ids.new(ids.PROVIDER)}")["last_seq"])
+
+
+def test_the_page_of_events_tells_of_every_type() -> None:
+    page = (ROOT / "docs" / "events.md").read_text("utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert sorted(re.findall("`([a-z]+\\.[a-z_]+)`", "".join(r.split("|")[1] for r in rows))) == (
+        sorted(type_.value for type_ in EventType)
+    )
 
 
 def told(rows: list[dict[str, Any]]) -> list[str]:
