@@ -23,6 +23,7 @@ from services.registry.shaping import (
     ref,
     words,
 )
+from services.registry.usage import shapes as usage_shapes
 from shared.domain import DiscoveryStatus
 from shared.errors import JOB_FAILURES, REQUEST_ERRORS
 
@@ -44,6 +45,7 @@ def components() -> dict[str, Shape]:
         **chat_shapes.components(),
         **discovery_shapes.components(),
         **key_shapes.components(),
+        **usage_shapes.components(),
     }
 
 

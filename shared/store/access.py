@@ -111,6 +111,14 @@ def key(tx: sa.Connection, key_id: str) -> Key | None:
     return _key(row) if row else None
 
 
+def names(tx: sa.Connection, key_ids: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Id → name and owner of these keys, revoked ones included."""
+    query = sa.select(api_key.c.id, api_key.c.name, api_key.c.owner).where(
+        api_key.c.id.in_(list(key_ids))
+    )
+    return {row.id: {"name": row.name, "owner": row.owner} for row in tx.execute(query)}
+
+
 def _key(row: sa.Row[Any]) -> Key:
     return Key(**{**row._mapping, "role": Role(row.role)})
 

@@ -163,3 +163,11 @@ def delete(tx: sa.Connection, provider_id: str, *, at: float) -> events.Event | 
     return events.append(
         tx, EventType.PROVIDER_DELETED, subject=provider_id, revision=row.revision, at=at
     )
+
+
+def names(tx: sa.Connection, provider_ids: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Id → slug and name of these providers, deleted ones included."""
+    query = sa.select(provider.c.id, provider.c.slug, provider.c.name).where(
+        provider.c.id.in_(list(provider_ids))
+    )
+    return {row.id: {"slug": row.slug, "name": row.name} for row in tx.execute(query)}

@@ -6,7 +6,7 @@ dropped, its attempt is still written, because the money may have been spent.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.domain import JobState
+from shared.store import usage
 from shared.store.jobs import gates
 from shared.store.jobs.rows import Fence, Outcome, Retention
 from shared.store.schema import chat_job, job_attempt, provider
@@ -66,6 +67,9 @@ _TAKING_JOBS: Final = sa.select(provider.c.id, provider.c.revision).where(
     provider.c.deleted_at.is_(None),
     provider.c.enabled.is_(True),
 )
+_ACCOUNTS: Final = sa.select(
+    chat_job.c.id, chat_job.c.owner, chat_job.c.key_id, chat_job.c.provider_id, chat_job.c.model
+).where(chat_job.c.id.in_(sa.bindparam("job_ids", expanding=True)))
 _EXISTING: Final = sa.select(chat_job.c.id).where(
     chat_job.c.id.in_(sa.bindparam("job_ids", expanding=True))
 )
@@ -93,7 +97,8 @@ def finish(
         tx.execute(_END, [_end_row(o, now=now, retention=retention) for o in ends])
     if returns:
         tx.execute(_REQUEUE, [_return_row(o) for o in returns])
-    _record(tx, outcomes, held)
+    recorded = _record(tx, outcomes, held)
+    usage.add(tx, _used(tx, [o for o in outcomes if o.fence[::2] in recorded], held, now=now))
     gates.apply(tx, [o.gate for o in outcomes if o.gate is not None], now=now)
     return held
 
@@ -147,7 +152,10 @@ def _fence_row(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def _record(tx: sa.Connection, outcomes: Iterable[Outcome], held: set[Fence]) -> None:
+def _record(
+    tx: sa.Connection, outcomes: Iterable[Outcome], held: set[Fence]
+) -> set[tuple[str, int]]:
+    """Write the evidence; (job id, attempt) of what was not written before."""
     rows = [
         {
             "job_id": outcome.job_id,
@@ -167,10 +175,37 @@ def _record(tx: sa.Connection, outcomes: Iterable[Outcome], held: set[Fence]) ->
         existing = set(found.scalars())
         rows = [row for row in rows if row["job_id"] in existing]
     if not rows:
-        return
+        return set()
     insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
     # A batch that is tried again after an unclear commit must not count the money twice.
-    tx.execute(insert(job_attempt).on_conflict_do_nothing(), rows)
+    statement = insert(job_attempt).on_conflict_do_nothing()
+    written = tx.execute(statement.returning(job_attempt.c.job_id, job_attempt.c.attempt), rows)
+    return {(job_id, attempt) for job_id, attempt in written}
+
+
+def _used(
+    tx: sa.Connection, outcomes: Sequence[Outcome], held: set[Fence], *, now: float
+) -> Iterator[usage.Used]:
+    """What these attempts add to the totals of whoever asked for them."""
+    if not outcomes:
+        return
+    rows = tx.execute(_ACCOUNTS, {"job_ids": [outcome.job_id for outcome in outcomes]})
+    accounts = {row.id: row for row in rows}
+    for outcome in outcomes:
+        evidence, account = outcome.evidence, accounts[outcome.job_id]
+        assert evidence is not None  # noqa: S101 - it was recorded
+        yield usage.Used(
+            owner=account.owner,
+            key_id=account.key_id,
+            provider_id=account.provider_id,
+            model=account.model,
+            at=now,
+            ended=outcome.fence in held and outcome.state is not JobState.QUEUED,
+            completed=outcome.state is JobState.COMPLETED,
+            seconds=evidence.ended_at - evidence.started_at,
+            prompt_tokens=evidence.prompt_tokens,
+            completion_tokens=evidence.completion_tokens,
+        )
 
 
 def lost(tx: sa.Connection, claims: Iterable[Fence]) -> set[Fence]:

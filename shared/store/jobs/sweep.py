@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from shared.domain import MAX_CALLS, MAX_LOSSES, TERMINAL, JobState, OnInterrupt
 from shared.errors import DeadlineExceeded, Interrupted, Poisoned
-from shared.store import leases
+from shared.store import leases, usage
 from shared.store.jobs.rows import Retention, Swept
 from shared.store.jobs.submit import kept_for
 from shared.store.schema import chat_job, job_attempt, provider_gate, worker
@@ -141,7 +141,11 @@ def release_held(tx: sa.Connection, worker_id: str) -> Sequence[str]:
 
 
 def purge(tx: sa.Connection, *, now: float) -> int:
-    """Delete up to 500 ended jobs past their time, with their attempts; returns how many."""
+    """Delete up to 500 ended jobs past their time, with their attempts; returns how many.
+
+    Totals of usage that are past theirs go as well.
+    """
+    usage.purge(tx, now=now)
     expired = (
         sa.select(chat_job.c.id)
         .where(chat_job.c.expires_at <= now, chat_job.c.state.in_(TERMINAL))

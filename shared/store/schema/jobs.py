@@ -137,7 +137,7 @@ webhook_delivery = sa.Table(
 )
 
 # Writer: chat worker, in the transaction that ends a job. Outlives the jobs. `latency_NN` counts
-# the jobs whose seconds from submission to end fell into that bucket (`store.usage`).
+# the requests whose last attempt took that many seconds (buckets of `store.usage`).
 LATENCY_BUCKETS: Final = 20
 usage_hour = sa.Table(
     "usage_hour",

@@ -1,0 +1,7 @@
+"""Usage: totals by provider, model, key, owner and day.
+
+schemas   what a query may hold
+documents the totals as their readers see them
+shapes    the same as JSON Schema
+routes    HTTP
+"""

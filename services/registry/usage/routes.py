@@ -1,0 +1,65 @@
+"""`/v1/usage`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import sqlalchemy as sa
+from flask import Response
+
+from services.registry import answers
+from services.registry.authentication import current_caller
+from services.registry.blueprints import Blueprint, guarded
+from services.registry.parts import Parts
+from services.registry.shaping import ref
+from services.registry.usage.documents import document, total
+from services.registry.usage.schemas import GROUPS, UsageQuery
+from shared.errors import InvalidValue
+from shared.store import access, providers, usage
+from shared.store.usage import HOUR, Period
+
+ROUTE: Final = "/v1/usage"
+USUAL_SECONDS: Final = 30 * 86_400
+
+
+def blueprint(parts: Parts) -> Blueprint:
+    """The route of usage over these parts."""
+    routes = guarded(parts.authenticator, "usage", ROUTE, "Hourly totals that outlive the jobs.")
+
+    @routes.get("")
+    @routes.arguments(UsageQuery, location="query")
+    @routes.response(200, ref("Usage"))
+    def show(query: dict[str, Any]) -> Response:
+        """Requests, failures, tokens and latency by group: an admin's of all, others' of theirs."""
+        caller, group_by = current_caller(), query["group_by"]
+        until = query.get("until", int(parts.now()))
+        since = query.get("since", until - USUAL_SECONDS)
+        if since >= until:
+            raise InvalidValue(
+                f"Expected `from` before `to`, got {since} and {until}.", param="from"
+            )
+        first, last = since // HOUR * HOUR, -(-until // HOUR) * HOUR
+        period = Period(first, last, None if caller.is_admin else caller.owner)
+
+        def read(tx: sa.Connection) -> dict[str, Any]:
+            rows = usage.totals(tx, period, [GROUPS[name] for name in group_by])
+            names = {
+                "provider": providers.names(tx, {row["provider_id"] for row in rows})
+                if "provider" in group_by
+                else {},
+                "key": access.names(tx, {row["key_id"] for row in rows})
+                if "key" in group_by
+                else {},
+            }
+            return {
+                "object": "usage",
+                "from": first,
+                "to": last,
+                "group_by": group_by,
+                "data": document(rows, group_by, GROUPS, names),
+                "total": total(rows),
+            }
+
+        return answers.json_answer(parts.transactions.read(read))
+
+    return routes

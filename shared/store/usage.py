@@ -1,0 +1,126 @@
+"""Hourly totals of what was used: they outlive the jobs, and hold no word of a conversation.
+
+A request is a job that a worker brought to its end. Its latency is that of its last attempt, from
+the claim to the end of the answer: what the provider took, not what the queue did. Tokens are those
+of every attempt, of dropped results too: they were paid.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from shared.store.schema import LATENCY_BUCKETS, usage_hour
+
+HOUR: Final = 3_600
+KEPT_SECONDS: Final = 400 * 86_400
+# Upper bounds in seconds; the last bucket has none.
+BOUNDS: Final = (
+    *(0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0),
+    *(5.0, 7.5, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0),
+)
+assert len(BOUNDS) + 1 == LATENCY_BUCKETS  # noqa: S101 - the table has a column for each
+
+KEYS: Final = ("hour", "owner", "key_id", "provider_id", "model")
+COUNTS: Final = ("requests", "failures", "unknown_usage", "prompt_tokens", "completion_tokens")
+LATENCIES: Final = tuple(f"latency_{number:02}" for number in range(LATENCY_BUCKETS))
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What one attempt adds. `ended` says that its job ended with it."""
+
+    owner: str
+    key_id: str
+    provider_id: str
+    model: str
+    at: float
+    ended: bool
+    completed: bool
+    seconds: float
+    prompt_tokens: int | None
+    completion_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The hours from `since` to before `until`, in Unix seconds; `owner` None is everybody's."""
+
+    since: float
+    until: float
+    owner: str | None = None
+
+
+def add(tx: sa.Connection, used: Iterable[Used]) -> None:
+    """Add to the totals of the hour, in the transaction that ends the jobs."""
+    totals: dict[tuple[Any, ...], dict[str, int]] = {}
+    for one in used:
+        hour = int(one.at // HOUR * HOUR)
+        key = (hour, one.owner, one.key_id, one.provider_id, one.model)
+        total = totals.setdefault(key, dict.fromkeys((*COUNTS, *LATENCIES), 0))
+        total["prompt_tokens"] += one.prompt_tokens or 0
+        total["completion_tokens"] += one.completion_tokens or 0
+        if one.ended:
+            total["requests"] += 1
+            total["failures"] += not one.completed
+            total["unknown_usage"] += one.completed and one.completion_tokens is None
+            total[LATENCIES[bisect_left(BOUNDS, one.seconds)]] += 1
+    if not totals:
+        return
+    insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
+    fresh = insert(usage_hour)
+    names = (*COUNTS, *LATENCIES)
+    statement = fresh.on_conflict_do_update(
+        index_elements=list(KEYS),
+        set_={name: usage_hour.c[name] + fresh.excluded[name] for name in names},
+    )
+    # Sorted, so that two workers that lock the same rows cannot wait for each other.
+    rows = [{**dict(zip(KEYS, key, strict=True)), **totals[key]} for key in sorted(totals)]
+    tx.execute(statement, rows)
+
+
+def totals(tx: sa.Connection, period: Period, group_by: Sequence[str]) -> Sequence[dict[str, Any]]:
+    """The sums of a period by these of `owner`, `key_id`, `provider_id`, `model` and `day`.
+
+    `day` is the Unix time at which a day of UTC begins. Each row holds `COUNTS` and `LATENCIES`.
+    """
+    day = usage_hour.c.hour - usage_hour.c.hour % 86_400
+    columns = [day.label("day") if name == "day" else usage_hour.c[name] for name in group_by]
+    query = (
+        sa.select(*columns, *[sa.func.sum(usage_hour.c[n]).label(n) for n in (*COUNTS, *LATENCIES)])
+        .where(usage_hour.c.hour >= period.since, usage_hour.c.hour < period.until)
+        .group_by(*columns)
+        .order_by(*columns)
+    )
+    if period.owner is not None:
+        query = query.where(usage_hour.c.owner == period.owner)
+    return [dict(row) for row in tx.execute(query).mappings()]
+
+
+def percentile(counts: Sequence[int], share: float) -> float | None:
+    """The latency in seconds that `share` of the requests did not exceed; None without any.
+
+    Estimated within a bucket; beyond the last bound it is that bound.
+    """
+    total = sum(counts)
+    if not total:
+        return None
+    rank, below = share * total, 0
+    for number, count in enumerate(counts):
+        if count and below + count >= rank:
+            if number == len(BOUNDS):
+                break
+            low = BOUNDS[number - 1] if number else 0.0
+            return low + (BOUNDS[number] - low) * (rank - below) / count
+        below += count
+    return BOUNDS[-1]
+
+
+def purge(tx: sa.Connection, *, now: float) -> None:
+    """Forget totals of more than 400 days ago."""
+    tx.execute(sa.delete(usage_hour).where(usage_hour.c.hour < now - KEPT_SECONDS))
