@@ -57,7 +57,7 @@ def assemble(settings: Settings, sealer: Sealer, policy: OutboundPolicy) -> Part
             retention,
         ),
         refreshes=Watch(transactions, refreshes.states, bell.refresh),
-        checks=Watch(transactions, checks.found, bell.check),
+        checks=Watch(transactions, checks.running, bell.check),
         followers=followers,
         notices=notices,
         redis=redis,

@@ -17,7 +17,6 @@ from services.registry.watching import Watch
 from shared.config import Settings
 from shared.crypto import Sealer
 from shared.live import NoticeSender
-from shared.store.checks import Check
 from shared.store.jobs import Retention
 from shared.store.refreshes import Refresh
 from shared.upstream.policy import OutboundPolicy
@@ -36,7 +35,7 @@ class Parts:
     relay: Relay
     waiting: Waiting
     refreshes: Watch[Refresh]
-    checks: Watch[Check]
+    checks: Watch[bool]  # whether a check still runs
     followers: Followers
     notices: NoticeSender
     redis: Redis

@@ -12,7 +12,7 @@ The plain text of both sealed columns is JSON, sealed at the check's id:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -80,6 +80,12 @@ def get(tx: sa.Connection, check_id: str, *, now: float) -> Check | None:
         sa.select(*columns).where(provider_check.c.id == check_id, sa.not_(_expired(now)))
     ).first()
     return Check(*row) if row else None
+
+
+def running(tx: sa.Connection, check_ids: Collection[str]) -> Collection[str]:
+    """Those of these checks that are not done; without their results, which may be long."""
+    unfinished = provider_check.c.done.is_(False), provider_check.c.id.in_(list(check_ids))
+    return tx.execute(sa.select(provider_check.c.id).where(*unfinished)).scalars().all()
 
 
 def begun_since(tx: sa.Connection, key_id: str, since: float) -> Sequence[float]:

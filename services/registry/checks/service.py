@@ -54,7 +54,7 @@ class Checks:
 
     def wait(self, check_id: str, seconds: float) -> None:
         """Return when the check is done, or after `seconds`."""
-        self._parts.checks.wait(check_id, lambda check: check is None or check.done, seconds)
+        self._parts.checks.wait(check_id, lambda runs: not runs, seconds)
 
     def get(self, check_id: str) -> Check:
         """The check with this id; raises NotFound, also for one over ten minutes old."""
@@ -113,7 +113,6 @@ def _bound(begun: Sequence[float], now: float) -> None:
         )
 
 
-def found(tx: sa.Connection, check_ids: Collection[str]) -> Mapping[str, Check]:
-    """Those of these checks that there are, whatever their age."""
-    seen = ((check_id, checks.get(tx, check_id, now=0.0)) for check_id in check_ids)
-    return {check_id: check for check_id, check in seen if check is not None}
+def running(tx: sa.Connection, check_ids: Collection[str]) -> Mapping[str, bool]:
+    """Those of these checks that are worth waiting for."""
+    return dict.fromkeys(checks.running(tx, check_ids), True)
