@@ -88,13 +88,16 @@ def test_a_worker_that_died_holds_its_server_up_no_longer_than_its_claim(store: 
     assert len(store.claim(first)) == 1
 
 
-def test_of_eight_workers_that_claim_one_servers_providers_at_once_one_gets_one(
-    store: Store,
-) -> None:
-    ids = [store.registry.add(f"p{n}", "http://shared.test:8000") for n in range(8)]
-    with ThreadPoolExecutor(8) as pool:
-        claims = [claim for found in pool.map(store.claim, ids) for claim in found]
-    assert len(claims) == 1
+def test_a_worker_that_claims_waits_for_another_ones_claim_and_then_sees_it(store: Store) -> None:
+    server = "http://shared.test:8000"
+    first, second = store.registry.add("first", server), store.registry.add("second", server)
+    with ThreadPoolExecutor(1) as pool:
+        with store.database.write() as tx:
+            assert len(discovery.claim(tx, [first], now=store.now, asked=())) == 1
+            other = pool.submit(store.claim, second)
+            with pytest.raises(TimeoutError):
+                other.result(timeout=0.2)
+        assert other.result(timeout=10) == []
 
 
 def test_a_changed_provider_is_due_at_once(store: Store) -> None:

@@ -256,7 +256,11 @@ def test_a_check_that_lost_two_workers_keeps_its_steps_and_ends_without_another_
     play(scene)
 
 
-def test_a_check_that_was_taken_over_is_left_to_the_other(play: Play) -> None:
+def test_a_check_that_was_taken_over_is_left_to_the_other(
+    play: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
     async def scene(stage: Stage) -> None:
         check_id = stage.begin()
         async with stage.working():
@@ -273,6 +277,7 @@ def test_a_check_that_was_taken_over_is_left_to_the_other(play: Play) -> None:
                 assert store.fill(tx, other, result_sealed="the other's", done=True)
 
     play(scene)
+    assert "another worker took a check over" in caplog.text
 
 
 def test_a_database_that_is_away_meanwhile_costs_no_second_run(

@@ -196,6 +196,8 @@ def test_what_a_chat_proved_during_a_check_is_looked_into_after_it(play: Play) -
         acme = stage.registry.add("acme", key="sk-1")
         async with working(stage):
             await stage.listed(acme)
+            stage.scheduler.observe(acme, Observation(key_works=True, revision=1))
+            await stage.until(lambda: stage.key_verified_at(acme))
             stage.now += 60
             stage.servers.held = {"acme"}
             stage.registry.refresh(acme)

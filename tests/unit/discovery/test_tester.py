@@ -71,6 +71,11 @@ def test_progress_is_told_after_each_step_that_took_time() -> None:
     assert run_test(plain, "llm.test:8000").progress == [1, 2, 4]
 
 
+def test_a_test_that_is_given_up_between_two_steps_leaves_no_connection_open() -> None:
+    tested = run_test(good(), TYPED, given_up_after="connect")
+    assert list(tested.verdicts) == ["resolve", "connect"]
+
+
 @pytest.mark.parametrize("step", ["resolve", "connect", "tls"])
 def test_what_stands_in_the_way_ends_the_test_with_a_remedy(step: str) -> None:
     server = good(in_the_way={step: Obstacle("It is in the way.", "Move it.")})

@@ -66,7 +66,7 @@ def test_unusable_and_duplicate_entries_are_dropped_and_counted() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["a\x00b", "a\ufffdb", "a\x1b[31mb", "a\u202eb", "a\u200bb", "a\u2028b", "a\ud800b", "\u00a0"],
+    ["a\x00b", "a\ufffdb", "a\x1b[31mb", "a\u202eb", "a\u200bb", "a\u2028b", "\u00a0"],
 )
 def test_ids_that_hide_something_are_dropped(name: str) -> None:
     assert ids([{"id": name}, {"id": "good"}]) == ["good"]
