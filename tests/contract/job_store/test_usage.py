@@ -1,0 +1,112 @@
+"""Every end of a job adds to the totals of its hour, once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shared.domain import JobState
+from shared.store import usage
+from shared.store.usage import BOUNDS, HOUR, LATENCIES, Period, percentile
+from tests.contract.job_store.conftest import NOW, Store, outcome_of
+
+
+def totals(store: Store, *group_by: str, owner: str | None = None) -> list[dict[str, Any]]:
+    """The sums of the hour in which the tests play."""
+    period = Period(NOW // HOUR * HOUR, NOW // HOUR * HOUR + HOUR, owner)
+    with store.database.read() as tx:
+        return list(usage.totals(tx, period, group_by))
+
+
+def end(store: Store, state: JobState = JobState.COMPLETED, **evidence: Any) -> None:
+    """Submit, claim and end one job."""
+    store.submit()
+    (claimed,) = store.claim(1)
+    values = {"outcome": state.value, **evidence}
+    outcome = outcome_of(claimed, state)
+    assert outcome.evidence is not None
+    fields = {n: getattr(outcome.evidence, n) for n in outcome.evidence.__dataclass_fields__}
+    changed = type(outcome.evidence)(**{**fields, **values})
+    store.finish(outcome_of(claimed, state, evidence=changed))
+
+
+def test_requests_failures_and_tokens_are_summed(store: Store) -> None:
+    end(store, prompt_tokens=5, completion_tokens=7)
+    end(store, prompt_tokens=1, completion_tokens=2)
+    end(store, prompt_tokens=None, completion_tokens=None)
+    end(store, JobState.FAILED)
+    (row,) = totals(store, "owner", "key_id", "provider_id", "model")
+    assert (row["owner"], row["key_id"], row["model"]) == ("ann", "key_1", "acme/m")
+    assert (row["requests"], row["failures"], row["unknown_usage"]) == (4, 1, 1)
+    assert (row["prompt_tokens"], row["completion_tokens"]) == (6, 9)
+    assert sum(row[name] for name in LATENCIES) == 4
+
+
+def test_a_return_to_the_queue_is_no_request_but_its_tokens_were_paid(store: Store) -> None:
+    end(store, JobState.QUEUED, prompt_tokens=5, completion_tokens=7)
+    (row,) = totals(store)
+    assert (row["requests"], row["prompt_tokens"], row["completion_tokens"]) == (0, 5, 7)
+
+
+def test_a_result_that_came_too_late_is_no_request_but_its_tokens_were_paid(store: Store) -> None:
+    job_id = store.submit()
+    (claimed,) = store.claim()
+    store.cancel(job_id)
+    outcome = outcome_of(claimed)
+    assert outcome.evidence is not None
+    fields = {n: getattr(outcome.evidence, n) for n in outcome.evidence.__dataclass_fields__}
+    paid = type(outcome.evidence)(**{**fields, "prompt_tokens": 3, "completion_tokens": 4})
+    store.finish(outcome_of(claimed, evidence=paid))
+    (row,) = totals(store)
+    assert (row["requests"], row["completion_tokens"]) == (0, 4)
+
+
+def test_a_batch_that_is_written_again_counts_once(store: Store) -> None:
+    store.submit()
+    (claimed,) = store.claim()
+    for _ in range(2):
+        store.finish(outcome_of(claimed))
+    (row,) = totals(store)
+    assert row["requests"] == 1
+
+
+def test_owners_days_and_providers_are_told_apart(store: Store) -> None:
+    other = store.add_provider("other")
+    for owner, provider_id in (("ann", store.provider_id), ("ben", other), ("ben", other)):
+        store.submit(owner=owner, provider_id=provider_id)
+    store.finish(*[outcome_of(job) for job in store.claim()])
+    by_provider = {row["provider_id"]: row["requests"] for row in totals(store, "provider_id")}
+    assert by_provider == {store.provider_id: 1, other: 2}
+    (of_ben,) = totals(store, "day", owner="ben")
+    assert (of_ben["day"], of_ben["requests"]) == (NOW // 86_400 * 86_400, 2)
+
+
+def test_totals_outlive_their_jobs_and_go_after_400_days(store: Store) -> None:
+    end(store)
+    with store.database.write() as tx:
+        usage.purge(tx, now=NOW + 399 * 86_400)
+    assert totals(store)[0]["requests"] == 1
+    with store.database.write() as tx:
+        usage.purge(tx, now=NOW + 402 * 86_400)
+    assert totals(store, "owner") == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "share", "expected"),
+    [
+        ([], 0.5, None),
+        ([0.02], 0.5, 0.025),
+        ([2.5] * 99 + [20.0], 0.5, 2.5),
+        ([2.5] * 99 + [20.0], 0.999, 30.0),
+        ([4_000.0], 0.5, 600.0),
+    ],
+)
+def test_percentiles_are_told_from_buckets(
+    seconds: list[float], share: float, expected: float | None
+) -> None:
+    counts = [0] * len(LATENCIES)
+    for one in seconds:
+        counts[sum(bound < one for bound in BOUNDS)] += 1
+    found = percentile(counts, share)
+    assert found == (None if expected is None else pytest.approx(expected, rel=0.15))
