@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -43,6 +43,29 @@ class CatalogueModel:
     created: int | None
     owned_by: str | None
     context_length: int | None
+
+
+class Offer(NamedTuple):
+    """What `GET /v1/models` shows of a model; there are thousands, so it is no more than that."""
+
+    provider_id: str
+    upstream_id: str
+    first_seen: float
+    created: int | None
+    context_length: int | None
+
+
+_OFFERS: Final = sa.select(*(model.c[name] for name in Offer._fields)).where(
+    model.c.gone_at.is_(None)
+)
+
+
+def statuses(tx: sa.Connection, provider_ids: Iterable[str]) -> Mapping[str, DiscoveryStatus]:
+    """What the last check of each of these providers found, where there was one."""
+    query = sa.select(discovery.c.provider_id, discovery.c.status).where(
+        discovery.c.provider_id.in_(list(provider_ids))
+    )
+    return {row.provider_id: DiscoveryStatus(row.status) for row in tx.execute(query)}
 
 
 def verdicts(tx: sa.Connection, provider_ids: Iterable[str]) -> Mapping[str, Verdict]:
@@ -93,6 +116,36 @@ def models(
     if not gone:
         query = query.where(model.c.gone_at.is_(None))
     return [CatalogueModel(*row) for row in tx.execute(query)]
+
+
+def offers(tx: sa.Connection, provider_ids: Iterable[str]) -> Sequence[Offer]:
+    """All models now listed by these providers, in no order."""
+    query = _OFFERS.where(model.c.provider_id.in_(list(provider_ids)))
+    return [Offer._make(row) for row in tx.execute(query)]
+
+
+def offer(tx: sa.Connection, provider_id: str, upstream_id: str) -> Offer | None:
+    """One model of a provider, if it lists it now."""
+    row = tx.execute(
+        _OFFERS.where(model.c.provider_id == provider_id, model.c.upstream_id == upstream_id)
+    ).first()
+    return Offer._make(row) if row else None
+
+
+def offers_of(
+    tx: sa.Connection, provider_id: str, *, beyond: str | None, descending: bool, limit: int
+) -> Sequence[Offer]:
+    """Up to `limit` models of one provider by id, beginning behind the id `beyond`.
+
+    Ids are ordered by their code points, as Python orders them, whatever the database's own rules.
+    """
+    plain = "C" if tx.dialect.name == "postgresql" else "BINARY"
+    upstream_id = sa.collate(model.c.upstream_id, plain)
+    query = _OFFERS.where(model.c.provider_id == provider_id).limit(limit)
+    if beyond is not None:
+        query = query.where(upstream_id < beyond if descending else upstream_id > beyond)
+    query = query.order_by(upstream_id.desc() if descending else upstream_id)
+    return [Offer._make(row) for row in tx.execute(query)]
 
 
 def providers_listing(tx: sa.Connection, upstream_id: str) -> Sequence[str]:

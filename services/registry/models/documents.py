@@ -2,49 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from services.registry.models.resolution import allows
 from services.registry.providers import documents as provider_documents
-from shared.store.catalogue import CatalogueModel, Verdict
+from shared.domain import DiscoveryStatus
+from shared.store.catalogue import CatalogueModel, Offer
 from shared.store.providers import Provider
 
 
 def model_id(provider: Provider, model: CatalogueModel) -> str:
     """The id by which our callers know a model."""
-    return f"{provider.slug}/{model.upstream_id}"
+    return f"{prefix(provider)}{model.upstream_id}"
 
 
-def listing(
-    providers: Sequence[Provider],
-    models: Sequence[CatalogueModel],
-    verdicts: Mapping[str, Verdict],
-) -> list[dict[str, Any]]:
-    """The models that these providers offer, by id."""
-    by_id = {provider.id: provider for provider in providers}
-    found = [
-        document(provider, model, verdicts.get(provider.id))
-        for model in models
-        if (provider := by_id.get(model.provider_id)) is not None
-        and allows(provider, model.upstream_id)
-    ]
-    return sorted(found, key=lambda entry: str(entry["id"]))
+def prefix(provider: Provider) -> str:
+    """What the ids of all models of this provider begin with, and of no other."""
+    return f"{provider.slug}/"
 
 
-def document(provider: Provider, model: CatalogueModel, verdict: Verdict | None) -> dict[str, Any]:
-    """The model of API.md section 4."""
-    created = model.first_seen if model.created is None else model.created
-    return {
-        "id": model_id(provider, model),
-        "object": "model",
-        "created": int(created),
-        "owned_by": provider.slug,
-        "context_length": model.context_length,
-        "max_model_len": model.context_length,
-        "provider": {
-            "id": provider.id,
-            "name": provider.name,
-            "status": provider_documents.status(provider, verdict).value,
-        },
+def writer(
+    provider: Provider, found: DiscoveryStatus | None
+) -> Callable[[Offer], dict[str, Any] | None]:
+    """What makes the model of API.md section 4 of an offer of this provider.
+
+    None stands for a model that the provider's `allow_models` does not let through. `found` is
+    what the provider's last check did. What all models of a provider share is made once.
+    """
+    head = prefix(provider)
+    owner = {
+        "id": provider.id,
+        "name": provider.name,
+        "status": provider_documents.status(provider, found).value,
     }
+    everything = provider.options.get("allow_models") is None
+
+    def document(offer: Offer) -> dict[str, Any] | None:
+        if not (everything or allows(provider, offer.upstream_id)):
+            return None
+        return {
+            "id": head + offer.upstream_id,
+            "object": "model",
+            "created": int(offer.first_seen if offer.created is None else offer.created),
+            "owned_by": provider.slug,
+            "context_length": offer.context_length,
+            "max_model_len": offer.context_length,
+            "provider": owner,
+        }
+
+    return document

@@ -9,7 +9,7 @@ from flask import Response
 from services.registry import answers, paging
 from services.registry.authentication import current_caller
 from services.registry.blueprints import Blueprint, guarded
-from services.registry.models.service import Models
+from services.registry.models.service import Models, Wanted
 from services.registry.parts import Parts
 from services.registry.schemas import Text
 from services.registry.shapes import ref
@@ -34,14 +34,20 @@ def blueprint(parts: Parts) -> Blueprint:
     @routes.response(200, ref("ModelList"))
     def show_all(query: dict[str, Any]) -> Response:
         """List the models of all visible providers."""
-        found = models.list(current_caller(), provider=query.get("provider"), tag=query.get("tag"))
-        data, has_more = paging.page(
-            found,
-            lambda entry: str(entry["id"]),
-            limit=query.get("limit"),
-            after=query.get("after"),
-            order=query["order"],
-        )
+        caller, wanted = current_caller(), Wanted(query.get("provider"), query.get("tag"))
+        after, descending = query.get("after"), query["order"] == "desc"
+        if "limit" in query:
+            data, has_more = models.page(
+                caller, wanted, after=after, descending=descending, limit=query["limit"]
+            )
+        else:
+            data, has_more = paging.page(
+                models.list(caller, wanted),
+                lambda entry: str(entry["id"]),
+                limit=None,
+                after=after,
+                order=query["order"],
+            )
         headers = paging.link(data, has_more=has_more)
         return answers.json_answer(paging.envelope(data, has_more=has_more), 200, headers)
 

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from services.registry.database import Transactions
-from services.registry.models.documents import listing
+from services.registry.models.documents import prefix, writer
 from services.registry.models.resolution import resolve
 from shared.errors import ModelNotFound, ProviderDisabled
 from shared.store import catalogue, providers
 from shared.store.access import Caller
 from shared.store.providers import Provider
+
+SMALLEST_CHUNK: Final = 20  # models that are read at once for a page
+
+Model = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which models a list shows: all, or those of a provider (id or slug), or of a tag."""
+
+    provider: str | None = None
+    tag: str | None = None
+
+    def admits(self, row: Provider, caller: Caller) -> bool:
+        """Whether the models of this provider are shown to this caller."""
+        return (
+            row.enabled
+            and row.visible_to(caller.owner, admin=caller.is_admin)
+            and (self.provider is None or self.provider in (row.id, row.slug))
+            and (self.tag is None or self.tag in row.tags)
+        )
 
 
 class Models:
@@ -21,38 +44,44 @@ class Models:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
-    def list(
-        self, caller: Caller, *, provider: str | None = None, tag: str | None = None
-    ) -> list[dict[str, Any]]:
-        """All models of the enabled providers that the caller may see.
+    def page(
+        self, caller: Caller, wanted: Wanted, *, after: str | None, descending: bool, limit: int
+    ) -> tuple[list[Model], bool]:
+        """Up to `limit` of them from behind the id `after`, and whether more follow."""
 
-        `provider` (id or slug) and `tag` narrow the providers.
-        """
+        def find(tx: sa.Connection) -> list[Model]:
+            chosen = [row for row in providers.living(tx) if wanted.admits(row, caller)]
+            found: list[Model] = []
+            for row in sorted(chosen, key=prefix, reverse=descending):
+                for shown in _beyond(tx, row, after, descending=descending, limit=limit):
+                    found.append(shown)
+                    if len(found) > limit:
+                        return found
+            return found
 
-        def wanted(row: Provider) -> bool:
-            return (
-                row.enabled
-                and row.visible_to(caller.owner, admin=caller.is_admin)
-                and (provider is None or provider in (row.id, row.slug))
-                and (tag is None or tag in row.tags)
-            )
+        found = self._transactions.read(find)
+        return found[:limit], len(found) > limit
 
-        def find(tx: sa.Connection) -> list[dict[str, Any]]:
-            chosen = [row for row in providers.living(tx) if wanted(row)]
-            provider_ids = [row.id for row in chosen]
-            return listing(
-                chosen, catalogue.models(tx, provider_ids), catalogue.verdicts(tx, provider_ids)
-            )
+    def list(self, caller: Caller, wanted: Wanted) -> list[Model]:
+        """All wanted models of the enabled providers that the caller may see, by id."""
+
+        def find(tx: sa.Connection) -> list[Model]:
+            chosen = [row for row in providers.living(tx) if wanted.admits(row, caller)]
+            ids = [row.id for row in chosen]
+            found = catalogue.statuses(tx, ids)
+            writers = {row.id: writer(row, found.get(row.id)) for row in chosen}
+            shown = (writers[o.provider_id](o) for o in catalogue.offers(tx, ids))
+            return sorted(filter(None, shown), key=_by_id)
 
         return self._transactions.read(find)
 
-    def get(self, model: str, caller: Caller) -> dict[str, Any]:
+    def get(self, model: str, caller: Caller) -> Model:
         """The listed model that `model` means.
 
         Raises ModelNotFound or ModelAmbiguous.
         """
 
-        def find(tx: sa.Connection) -> dict[str, Any]:
+        def find(tx: sa.Connection) -> Model:
             try:
                 resolved = resolve(tx, model, caller)
             except ProviderDisabled:
@@ -62,12 +91,13 @@ class Models:
                     param="model",
                 ) from None
             found = resolved.provider
-            listed = listing(
-                [found], catalogue.models(tx, [found.id]), catalogue.verdicts(tx, [found.id])
-            )
-            for entry in listed:
-                if entry["id"] == resolved.model:
-                    return entry
+            offer = None
+            if "\x00" not in resolved.upstream_model:  # PostgreSQL refuses to compare it
+                offer = catalogue.offer(tx, found.id, resolved.upstream_model)
+            status = catalogue.statuses(tx, [found.id]).get(found.id)
+            shown = writer(found, status)(offer) if offer is not None else None
+            if shown is not None:
+                return shown
             raise ModelNotFound(
                 f"No model {resolved.model!r} is listed by provider {found.slug!r}. "
                 "GET /v1/models shows what is.",
@@ -75,3 +105,28 @@ class Models:
             )
 
         return self._transactions.read(find)
+
+
+def _by_id(model: Model) -> str:
+    return str(model["id"])
+
+
+def _beyond(
+    tx: sa.Connection, provider: Provider, after: str | None, *, descending: bool, limit: int
+) -> Iterator[Model]:
+    """The models of one provider whose ids lie behind `after`, in their order."""
+    head, beyond = prefix(provider), None
+    if after is not None and after.startswith(head):
+        beyond = after.removeprefix(head)
+    elif after is not None and (head > after if descending else head < after):
+        return  # all ids that begin so lie before the page
+    document = writer(provider, catalogue.statuses(tx, [provider.id]).get(provider.id))
+    size = max(limit + 1, SMALLEST_CHUNK)
+    while True:
+        chunk = catalogue.offers_of(
+            tx, provider.id, beyond=beyond, descending=descending, limit=size
+        )
+        yield from filter(None, map(document, chunk))
+        if len(chunk) < size:
+            return
+        beyond = chunk[-1].upstream_id

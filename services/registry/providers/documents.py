@@ -44,13 +44,13 @@ def document(provider: Provider, verdict: Verdict | None, sealer: Sealer) -> dic
     }
 
 
-def status(provider: Provider, verdict: Verdict | None) -> DiscoveryStatus:
-    """What the provider's discovery shows."""
+def status(provider: Provider, found: DiscoveryStatus | None) -> DiscoveryStatus:
+    """What the provider's discovery shows; `found` is what its last check did, if there was one."""
     if not provider.enabled:
         return DiscoveryStatus.DISABLED
-    if verdict is None or verdict.status is DiscoveryStatus.DISABLED:  # enabled since that verdict
+    if found is None or found is DiscoveryStatus.DISABLED:  # enabled since that verdict
         return DiscoveryStatus.PENDING
-    return verdict.status
+    return found
 
 
 def impact(provider: Provider, found: Impact) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def impact(provider: Provider, found: Impact) -> dict[str, Any]:
 
 def _discovery(provider: Provider, verdict: Verdict | None, sealer: Sealer) -> dict[str, Any]:
     shown: dict[str, Any] = {
-        "status": status(provider, verdict).value,
+        "status": status(provider, verdict.status if verdict else None).value,
         "checked_at": None,
         "ok_at": None,
         "model_count": 0,

@@ -29,11 +29,11 @@ class Filter:
     status: DiscoveryStatus | None = None
     q: str | None = None
 
-    def admits(self, provider: Provider, verdict: Verdict | None) -> bool:
-        """Whether this provider is shown."""
+    def admits(self, provider: Provider, found: DiscoveryStatus | None) -> bool:
+        """Whether this provider is shown; `found` is what its last check did."""
         if not set(self.tags) <= set(provider.tags):
             return False
-        if self.status is not None and documents.status(provider, verdict) is not self.status:
+        if self.status is not None and documents.status(provider, found) is not self.status:
             return False
         if self.q is None:
             return True
@@ -73,10 +73,10 @@ def _admitted(tx: sa.Connection, shown: Filter, caller: Caller, place: Place) ->
     while True:
         chunk = providers.page(tx, after=after, newest_first=place.newest_first, limit=size)
         ids = [provider.id for provider in chunk]
-        verdicts = catalogue.verdicts(tx, ids) if shown.status is not None else {}
+        found = catalogue.statuses(tx, ids) if shown.status is not None else {}
         for provider in chunk:
             if provider.visible_to(caller.owner, admin=caller.is_admin) and shown.admits(
-                provider, verdicts.get(provider.id)
+                provider, found.get(provider.id)
             ):
                 yield provider
         if len(chunk) < size:

@@ -214,6 +214,39 @@ def test_models_of_all_enabled_providers_are_listed_whole(registry: Registry) ->
     assert registry.get(f"{MODELS}?provider={off['id']}").get_json()["data"] == []
 
 
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("limit", [1, 3, 100])
+def test_pages_of_models_are_the_whole_list_cut_whatever_their_ids_hold(
+    registry: Registry, order: str, limit: int
+) -> None:
+    tag = f"cut-{registry.name()}"
+    # "-" sorts before "/", and a database may sort letters as people do: neither may matter.
+    for name in (tag, f"{tag}-b", f"{tag}0"):
+        made = registry.add(name, tags=[tag], options={"allow_models": ["[!_]*"]})
+        registry.discovered(made["id"], "B", "a", "_hidden", "a/b", "é", "Z:1", "z", "10", "9")
+    whole = registry.get(f"{MODELS}?tag={tag}&order={order}").get_json()["data"]
+    ids = [entry["id"] for entry in whole]
+    assert (len(ids), ids) == (24, sorted(ids, reverse=order == "desc"))
+    pages = walk(registry, f"{MODELS}?tag={tag}&order={order}&limit={limit}")
+    assert [entry for page in pages for entry in page["data"]] == whole
+    assert {len(page["data"]) for page in pages} <= {min(limit, 24)}
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_a_page_of_models_may_begin_behind_an_id_that_is_gone(
+    registry: Registry, order: str
+) -> None:
+    tag = f"gone-{registry.name()}"
+    for name in (tag, f"{tag}-b"):
+        registry.discovered(registry.add(name, tags=[tag])["id"], "b", "d")
+    whole = registry.get(f"{MODELS}?tag={tag}&order={order}").get_json()["data"]
+    for after in (tag, f"{tag}-", f"{tag}/c", f"{tag}-b/", f"{tag}-b/z", f"{tag}.", "", "zzz"):
+        rest = [e for e in whole if (e["id"] > after) is (order == "asc") and e["id"] != after]
+        for limit in ("", "&limit=10"):
+            found = registry.get(f"{MODELS}?tag={tag}&order={order}&after={after}{limit}")
+            assert found.get_json()["data"] == rest
+
+
 def test_allow_models_hides_the_others(registry: Registry) -> None:
     made = registry.add(options={"allow_models": ["org/*", "one"]})
     registry.discovered(made["id"], "one", "two", "org/three")
