@@ -17,6 +17,7 @@ from shared.upstream._contract import (
     ListedModel,
     ModelList,
     Obstacle,
+    StreamEnd,
     Target,
 )
 
@@ -40,6 +41,7 @@ __all__ = [
     "ListedModel",
     "ModelList",
     "Obstacle",
+    "StreamEnd",
     "Target",
     "UpstreamClient",
 ]

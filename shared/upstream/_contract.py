@@ -30,7 +30,8 @@ class Bounds:
     """The longest waits, in seconds.
 
     `connect` covers DNS, all addresses and TLS together; `first_byte` runs from the sent request
-    to the head of the answer; `idle` is the longest gap inside the body; `total` covers all.
+    to the head of the answer, or to the first chunk of a stream; `idle` is the longest gap inside
+    the body; `total` covers all.
     """
 
     connect: float = 5
@@ -53,6 +54,24 @@ class ChatAnswer:
     connect_seconds: float | None
     first_byte_seconds: float
     total_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnd:
+    """How a streamed chat completion ended well, once all its chunks were handed over.
+
+    `whole` is the completion of a server that ignored `stream`, held to the rules of ChatAnswer;
+    then no chunk came. Times are in seconds since the call began; `first_byte_seconds` is when the
+    first chunk came (with `whole`: the head), `connect_seconds` is None on a kept connection.
+    """
+
+    status: int
+    request_id: str | None
+    connect_seconds: float | None
+    first_byte_seconds: float
+    total_seconds: float
+    chunks: int
+    whole: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

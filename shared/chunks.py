@@ -1,0 +1,283 @@
+"""The chunks of a streamed chat completion, folded into the completion that they add up to.
+
+What an upstream streamed is stored, and told, as if it had not been streamed: the worker folds the
+chunks of a call into its result, and the registry folds a stored log. Nothing here raises, whatever
+the chunks hold: they come from strangers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Protocol, TypeAlias
+
+
+class Fold:
+    """Chunks in, one completion out, once all came."""
+
+    def __init__(self) -> None:
+        self._chunk = _Object(_CHUNK, _Last)
+
+    def add(self, chunk: Mapping[str, Any]) -> None:
+        """Take the next chunk."""
+        self._chunk.add(chunk)
+
+    def completion(self) -> dict[str, Any]:
+        """The completion; its `choices` have a `message` as those of an unstreamed answer."""
+        return {"choices": [], **self._chunk.value(), "object": "chat.completion"}
+
+
+def folded(chunks: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The completion that these chunks add up to."""
+    fold = Fold()
+    for chunk in chunks:
+        fold.add(chunk)
+    return fold.completion()
+
+
+def is_usage_only(chunk: Mapping[str, Any]) -> bool:
+    """Whether a chunk says how many tokens were used, and nothing else.
+
+    OpenAI's has no choices; LiteLLM's has one with an empty delta, OpenRouter's one that repeats
+    the role and an empty content.
+    """
+    if not isinstance(chunk.get("usage"), dict):
+        return False
+    choices = chunk.get("choices")
+    return not isinstance(choices, list) or not any(map(_says_something, choices))
+
+
+def _says_something(choice: Any) -> bool:
+    if not isinstance(choice, dict):
+        return False
+    delta = choice.get("delta")
+    spoken = isinstance(delta, dict) and any(delta[name] for name in delta if name != "role")
+    return spoken or choice.get("finish_reason") is not None
+
+
+class _Part(Protocol):
+    """What the values of one field add up to; a null is never added."""
+
+    def add(self, value: Any, /) -> None: ...
+
+    def value(self) -> Any: ...
+
+
+_MakePart: TypeAlias = Callable[[], _Part]
+
+
+class _Last:
+    """The last value wins."""
+
+    def __init__(self) -> None:
+        self._value: Any = None
+
+    def add(self, value: Any) -> None:
+        self._value = value
+
+    def value(self) -> Any:
+        return self._value
+
+
+class _First:
+    """The first value that is not empty wins: vLLM once gave each piece of a call a new id."""
+
+    def __init__(self) -> None:
+        self._value: Any = None
+
+    def add(self, value: Any) -> None:
+        self._value = self._value or value
+
+    def value(self) -> Any:
+        return self._value
+
+
+class _Text:
+    """Strings concatenate; of anything else the last wins."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._other: Any = None
+
+    def add(self, value: Any) -> None:
+        if isinstance(value, str):
+            self._pieces.append(value)
+            self._other = None
+        else:
+            self._pieces.clear()
+            self._other = value
+
+    def value(self) -> Any:
+        return "".join(self._pieces) if self._other is None else self._other
+
+
+class _Name(_Text):
+    """Strings concatenate, unless one repeats the whole: some servers name the tool every time."""
+
+    def add(self, value: Any) -> None:
+        if value != self.value():
+            super().add(value)
+
+
+class _Listed:
+    """Lists concatenate; of anything else the last wins."""
+
+    def __init__(self) -> None:
+        self._value: Any = None
+
+    def add(self, value: Any) -> None:
+        if isinstance(value, list) and isinstance(self._value, list):
+            self._value.extend(value)
+        else:
+            self._value = [*value] if isinstance(value, list) else value
+
+    def value(self) -> Any:
+        return self._value
+
+
+class _Content(_Text):
+    """Text; or a list of parts (Mistral's), among which text that came without is a part, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: list[Any] = []
+
+    def add(self, value: Any) -> None:
+        if not isinstance(value, list):
+            super().add(value)
+            return
+        self._close_text()
+        self._parts.extend(value)
+
+    def value(self) -> Any:
+        if not self._parts:
+            return super().value()
+        self._close_text()
+        return self._parts
+
+    def _close_text(self) -> None:
+        if text := "".join(self._pieces):
+            self._parts.append({"type": "text", "text": text})
+        self._pieces.clear()
+
+
+class _Object:
+    """Each field by the rule of its name; a field that only came as null stays null."""
+
+    def __init__(self, rules: Mapping[str, _MakePart], otherwise: _MakePart) -> None:
+        self._rules = rules
+        self._otherwise = otherwise
+        self._parts: dict[str, _Part | None] = {}
+
+    def add(self, fields: Any) -> None:
+        if not isinstance(fields, dict):
+            return
+        parts = self._parts
+        for name, value in fields.items():
+            if value is None:
+                parts.setdefault(name, None)
+                continue
+            part = parts.get(name)
+            if part is None:
+                part = parts[name] = self._rules.get(name, self._otherwise)()
+            part.add(value)
+
+    def value(self) -> dict[str, Any]:
+        return {name: part and part.value() for name, part in self._parts.items()}
+
+
+class _Choices:
+    """Choices by their index, or by their place when it is missing."""
+
+    def __init__(self) -> None:
+        self._choices: dict[int, _Object] = {}
+
+    def add(self, choices: Any) -> None:
+        for place, choice in enumerate(choices if isinstance(choices, list) else ()):
+            if isinstance(choice, dict):
+                index = _index(choice)
+                index = place if index is None else index
+                if index not in self._choices:
+                    self._choices[index] = _Object(_CHOICE, _Last)
+                self._choices[index].add(choice)
+
+    def value(self) -> list[dict[str, Any]]:
+        return [_choice(index, self._choices[index].value()) for index in sorted(self._choices)]
+
+
+def _choice(index: int, fields: dict[str, Any]) -> dict[str, Any]:
+    said = fields.pop("delta", None) or {}
+    message = {"role": "assistant", "content": None, **said}
+    message["role"] = message["role"] or "assistant"
+    return {**fields, "index": index, "message": message}
+
+
+class _Calls:
+    """Tool calls by their index; where it is missing, by id, or else by name and place.
+
+    Gemini sends every call whole, in a chunk of its own, with an id and no index.
+    """
+
+    def __init__(self) -> None:
+        self._calls: dict[int, _Object] = {}
+        self._ids: dict[str, int] = {}
+        self._latest = 0
+
+    def add(self, entries: Any) -> None:
+        entries = [entry for entry in _list(entries) if isinstance(entry, dict)]
+        for place, entry in enumerate(entries):
+            index = _index(entry)
+            if index is None:
+                index = self._unnumbered(entry, place if len(entries) > 1 else self._latest)
+            if index not in self._calls:
+                self._calls[index] = _Object(_CALL, _Text)
+            self._calls[index].add(entry)
+            self._latest = index
+
+    def _unnumbered(self, entry: dict[str, Any], continued: int) -> int:
+        following = max(self._calls, default=-1) + 1
+        if isinstance(name := entry.get("id"), str) and name:
+            return self._ids.setdefault(name, following)
+        function = entry.get("function")
+        begins = isinstance(function, dict) and function.get("name")
+        return following if begins else continued
+
+    def value(self) -> list[dict[str, Any]]:
+        calls = [self._calls[index].value() for index in sorted(self._calls)]
+        for call in calls:
+            call.pop("index", None)  # an unstreamed answer has none
+        return calls
+
+
+def _index(fields: dict[str, Any]) -> int | None:
+    index = fields.get("index")
+    return index if type(index) is int else None
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+_FUNCTION: Final[dict[str, _MakePart]] = {"name": _Name}
+_AUDIO: Final[dict[str, _MakePart]] = {"id": _First}
+_CALL: Final[dict[str, _MakePart]] = {
+    "id": _First,
+    "type": _Last,
+    "function": lambda: _Object(_FUNCTION, _Text),
+}
+_DELTA: Final[dict[str, _MakePart]] = {
+    "role": _Last,
+    "content": _Content,
+    "tool_calls": _Calls,
+    "function_call": lambda: _Object(_FUNCTION, _Text),
+    "audio": lambda: _Object(_AUDIO, _Text),
+    # Lists that grow: OpenRouter's
+    "reasoning_details": _Listed,
+    "annotations": _Listed,
+    "images": _Listed,
+}
+_CHOICE: Final[dict[str, _MakePart]] = {
+    "delta": lambda: _Object(_DELTA, _Text),
+    "logprobs": lambda: _Object({}, _Listed),
+    "token_ids": _Listed,  # vLLM's
+}
+_CHUNK: Final[dict[str, _MakePart]] = {"choices": _Choices}
