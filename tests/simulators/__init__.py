@@ -11,6 +11,7 @@
 `sim.simulator.requests` holds the last requests as they came (in-process only).
 """
 
+from tests.simulators._accepting import accepting
 from tests.simulators._http import Reply, Request, json_reply
 from tests.simulators._ledger import Calls, Stats
 from tests.simulators._running import Remote, Running, running, spawned
@@ -39,6 +40,7 @@ __all__ = [
     "Running",
     "Simulator",
     "Stats",
+    "accepting",
     "groq",
     "json_reply",
     "litellm",

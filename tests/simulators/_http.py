@@ -89,21 +89,17 @@ class Exchange:
 class Connection(asyncio.Protocol):
     """One client connection: requests in turn, kept alive for `keep_alive` idle seconds."""
 
-    def __init__(
-        self, handle: Callable[[Exchange], None], keep_alive: float, peers: set[Connection]
-    ) -> None:
+    def __init__(self, handle: Callable[[Exchange], None], keep_alive: float) -> None:
         self._handle = handle
         self._keep_alive = keep_alive
-        self._peers = peers
         self._buffer = bytearray()
         self._exchange: Exchange | None = None
         self._idle: asyncio.TimerHandle | None = None
-        self.transport: asyncio.Transport
+        self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        self._peers.add(self)
+        self._transport = transport
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -113,7 +109,6 @@ class Connection(asyncio.Protocol):
         self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._peers.discard(self)
         if self._idle is not None:
             self._idle.cancel()
         if (exchange := self._finish()) is not None and exchange.on_closed is not None:
@@ -121,17 +116,17 @@ class Connection(asyncio.Protocol):
 
     def answered(self, data: bytes) -> None:
         self._finish()
-        self.transport.write(data)
+        self._transport.write(data)
         self._next()
 
     def dropped(self, *, reset: bool) -> None:
         self._finish()
         if reset:
-            peer = self.transport.get_extra_info("socket")
+            peer = self._transport.get_extra_info("socket")
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.transport.abort()
+            self._transport.abort()
         else:
-            self.transport.close()
+            self._transport.close()
 
     def _finish(self) -> Exchange | None:
         exchange, self._exchange = self._exchange, None
@@ -140,14 +135,14 @@ class Connection(asyncio.Protocol):
         return exchange
 
     def _next(self) -> None:
-        if self._exchange is None and not self.transport.is_closing():
+        if self._exchange is None and not self._transport.is_closing():
             request = self._parsed()
             if request is not None:
                 self._exchange = exchange = Exchange(self, request)
                 self._handle(exchange)
             elif not self._buffer:
                 loop = asyncio.get_running_loop()
-                self._idle = loop.call_later(self._keep_alive, self.transport.close)
+                self._idle = loop.call_later(self._keep_alive, self._transport.close)
 
     def _parsed(self) -> Request | None:
         end = self._buffer.find(b"\r\n\r\n")

@@ -18,12 +18,13 @@ from pathlib import Path
 import httpx
 import msgspec
 
+from tests.simulators._accepting import accepting
 from tests.simulators._http import Connection
 from tests.simulators._ledger import Calls, Stats
 from tests.simulators._simulator import Mode, Route, Simulator
 
 ROOT = Path(__file__).parents[2]
-TURNS_TO_SETTLE = 10
+STOP_SECONDS = 10.0
 
 
 class Running:
@@ -83,23 +84,13 @@ async def serve(
     simulator: Simulator, stop: asyncio.Event, listening: Callable[[int], None], port: int = 0
 ) -> None:
     """Serve until `stop` is set; `listening` gets the port."""
-    peers: set[Connection] = set()
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: Connection(simulator.handle, simulator.keep_alive, peers),
-        "127.0.0.1",
-        port,
-        backlog=4096,
-    )
-    listening(server.sockets[0].getsockname()[1])
-    await stop.wait()
-    server.close()
-    # Connections accepted just now become peers within a few turns of the loop.
-    for _ in range(TURNS_TO_SETTLE):
-        for peer in tuple(peers):
-            peer.transport.abort()
-        await asyncio.sleep(0)
-    await server.wait_closed()
+
+    def connection() -> Connection:
+        return Connection(simulator.handle, simulator.keep_alive)
+
+    async with accepting(connection, port) as chosen:
+        listening(chosen)
+        await stop.wait()
 
 
 @contextmanager
@@ -132,7 +123,9 @@ def running(simulator: Simulator, port: int = 0) -> Iterator[Running]:
         finally:
             served.stop()
     finally:
-        thread.join(timeout=10)
+        thread.join(STOP_SECONDS)
+        if thread.is_alive():
+            raise TimeoutError(f"the {thread.name} did not end within {STOP_SECONDS:g} s")
 
 
 class Remote:

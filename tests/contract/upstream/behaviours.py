@@ -44,6 +44,7 @@ async def close_at_once(wire: Wire) -> None:
 
 
 async def reset_at_once(wire: Wire) -> None:
+    await wire.touched()  # a RST that overtakes the accept is a refused connection
     wire.reset()
 
 

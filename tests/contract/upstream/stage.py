@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
+from tests.simulators import accepting
+
 
 class Wire:
     """One connection, seen from the server."""
@@ -33,6 +35,11 @@ class Wire:
         self.stage.bytes_seen += length
         self.stage.requests.append(head + body)
         return head + body
+
+    async def touched(self) -> None:
+        """Wait for the first byte: the client knows then that its connection stands."""
+        await self._reader.readexactly(1)
+        self.stage.bytes_seen += 1
 
     async def send(self, raw: bytes) -> None:
         """Send these bytes."""
@@ -67,38 +74,42 @@ class Stage:
         self.hung_up = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Run the script on one connection, then close it."""
-        task = asyncio.current_task()
-        assert task is not None
+    def protocol(self) -> asyncio.Protocol:
+        """What one connection gets: a stream for the script."""
+        return asyncio.StreamReaderProtocol(asyncio.StreamReader(), self._connected)
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._play(reader, writer))
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _play(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Run the script on one connection, then close it."""
         self.connections += 1
         try:
             await self.script(Wire(self, reader, writer))
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the client left, or the test is over
         finally:
-            self._tasks.discard(task)
-            writer.transport.close() if not writer.transport.is_closing() else None
+            writer.close()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """End what still runs."""
-        for task in self._tasks:
+        tasks = tuple(self._tasks)
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager
 async def serving(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[Stage]:
     """A stage on a port of 127.0.0.1; every connection plays `script`."""
     stage = Stage(script)
-    server = await asyncio.start_server(stage.serve, "127.0.0.1", 0, ssl=tls)
-    stage.port = server.sockets[0].getsockname()[1]
     try:
-        yield stage
+        async with accepting(stage.protocol, tls=tls) as stage.port:
+            yield stage
     finally:
-        server.close()
-        stage.stop()
-        await asyncio.sleep(0)
+        await stage.stop()
 
 
 def answering(raw: bytes) -> Script:
