@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -31,6 +32,8 @@ GOOD_SECONDS = 1.0  # p95 of a chat with the good one, which answers at once
 MORE_MEMORY = 64 * 2**20
 WARM_UP_CHATS = 20
 JOB_SECONDS = 3  # the `timeout` of jobs that may wait
+HOW = ("waiting", "background", "plain")
+SPACING_SECONDS = 0.01  # between two chats: a burst would measure the registry
 DEADLINE = "deadline_exceeded"  # how jobs end that waited for a provider
 
 
@@ -105,10 +108,10 @@ async def _round(system: System, slugs: Mapping[str, str], collected: Collected)
     async with session(system.url, system.admin_key) as http:
         ended = asyncio.Event()
         beside = asyncio.create_task(_beside(http, ended, collected))
+        kinds = itertools.product(HOW, slugs.items())
         calls = [
-            _chat(http, name, slug, how)
-            for name, slug in slugs.items()
-            for how in ("plain", "background", "waiting")
+            _chat(http, name, slug, how, after=number * SPACING_SECONDS)
+            for number, (how, (name, slug)) in enumerate(kinds)
         ]
         try:
             came = await asyncio.gather(*calls)
@@ -119,7 +122,8 @@ async def _round(system: System, slugs: Mapping[str, str], collected: Collected)
         collected.texts.extend(one.text for one in came)
 
 
-async def _chat(http: aiohttp.ClientSession, name: str, slug: str, how: str) -> Came:
+async def _chat(http: aiohttp.ClientSession, name: str, slug: str, how: str, after: float) -> Came:
+    await asyncio.sleep(after)
     body, headers = chat_body(f"{slug}/any"), {}
     if how != "plain":
         on = {"on_unavailable": "fail"} if how == "background" else {"timeout": JOB_SECONDS}
