@@ -146,11 +146,16 @@ class PostgresServer:
     def _dsn(self, database: str, port: int) -> str:
         return f"postgresql://{_SUPERUSER}@127.0.0.1:{port}/{database}"
 
-    def fresh_database(self) -> str:
-        """The URL of a new, empty database."""
+    def fresh_database(self, *, template: str | None = None) -> str:
+        """The URL of a new database: empty, or a copy of the one at the URL `template`.
+
+        Nobody may be connected to a template.
+        """
         name = f"test_{os.getpid()}_{next(self._names)}"
+        copied = template.rpartition("/")[2] if template else "template1"
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         with psycopg.connect(self._dsn("postgres", self.port), autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(copied)))
         return self._dsn(name, self.port)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
