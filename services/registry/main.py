@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import logging
 import sys
 from collections.abc import Mapping
 from functools import partial
 from typing import Final
-
-from gevent import monkey
 
 from services.registry.server import Server
 from shared import config
@@ -43,6 +42,7 @@ def _share_log_between_threads() -> None:
 
     No greenlet switches while it holds one, since writing to stderr is not patched.
     """
-    real = monkey.get_original("threading", "RLock")
+    # The type itself: what `threading.RLock` makes is built on gevent's locks by now, also the
+    # saved original of it, and a native thread then waits for the log for ever.
     for handler in logging.getLogger().handlers:
-        handler.lock = real()
+        handler.lock = _thread.RLock()
