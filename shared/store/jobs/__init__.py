@@ -6,17 +6,20 @@ read     what owners see
 history  what owners look back on: lists, requests, attempts
 claim    which jobs a worker takes next
 lanes    whose turn it is: tiers, owners, providers' limits and gates
-finish   how claims end, fenced by (worker, attempt)
+held     which claims hold: (worker, attempt) fences every move of a worker
+finish   how claims end
 gates    why a provider is left alone
 sweep    dead workers, deadlines, results past their time
 """
 
 from shared.store.jobs.claim import claim, has_work
-from shared.store.jobs.finish import finish, held_by, lost
+from shared.store.jobs.finish import finish
+from shared.store.jobs.held import held_by, lost, publish
 from shared.store.jobs.history import Attempt, Wanted, attempts, page, request_of
 from shared.store.jobs.read import get, queue_position, queued, running_of, states
 from shared.store.jobs.rows import (
     ERROR,
+    LOG,
     REQUEST,
     RESULT,
     TABLE,
@@ -44,6 +47,7 @@ from shared.store.jobs.sweep import purge, release_held, sweep
 
 __all__ = [
     "ERROR",
+    "LOG",
     "REQUEST",
     "RESULT",
     "TABLE",
@@ -73,6 +77,7 @@ __all__ = [
     "insert",
     "lost",
     "page",
+    "publish",
     "purge",
     "queue_position",
     "queued",

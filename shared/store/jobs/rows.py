@@ -12,6 +12,7 @@ TABLE: Final = "chat_job"
 REQUEST: Final = "request_sealed"
 RESULT: Final = "result_sealed"
 ERROR: Final = "error_sealed"
+LOG: Final = "log_sealed"
 
 
 Fence = tuple[str, str, int]  # job id, worker id, attempt: what every move of a worker names
@@ -183,6 +184,7 @@ class Outcome:
     evidence: Evidence | None = None
     gate: GateEffect | None = None
     result_sealed: str | None = None
+    log_sealed: str | None = None
     error_code: str | None = None
     error_sealed: str | None = None
     may_have_been_billed: bool = False

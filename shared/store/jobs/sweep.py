@@ -44,6 +44,7 @@ def sweep(tx: sa.Connection, *, now: float, retention: Retention) -> Swept:
         poisoned = chat_job.c.losses + 1 >= MAX_LOSSES
         again = sa.and_(
             chat_job.c.on_interrupt == OnInterrupt.RETRY,
+            chat_job.c.publishing.is_(False),
             chat_job.c.interrupts + 1 < MAX_CALLS,
         )
         ended += _fail(tx, held, poisoned, code=Poisoned.code, now=now, retention=retention)
