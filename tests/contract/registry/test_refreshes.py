@@ -26,6 +26,13 @@ def refresh(registry: Registry, reference: str, prefer: str = "", **options: Any
     return registry.call("POST", f"{PROVIDERS}/{reference}/refresh", **options, **sent)
 
 
+def asked(registry: Registry, provider_id: str) -> int:
+    """How many refreshes were asked for."""
+    query = sa.select(provider.c.refresh_asked).where(provider.c.id == provider_id)
+    with registry.database.read() as tx:
+        return int(tx.execute(query).scalar_one())
+
+
 def test_a_refresh_is_accepted_at_once_and_changes_nothing_of_the_provider(
     registry: Registry, hand: Hand
 ) -> None:
@@ -38,9 +45,7 @@ def test_a_refresh_is_accepted_at_once_and_changes_nothing_of_the_provider(
         assert "Preference-Applied" not in answer.headers
     assert registry.get(f"{PROVIDERS}/{made['id']}").headers["ETag"] == before
     assert len(registry.events_of(made["id"])) == 1
-    with registry.database.read() as tx:
-        asked = sa.select(provider.c.refresh_asked).where(provider.c.id == made["id"])
-        assert tx.execute(asked).scalar_one() == 2
+    assert asked(registry, made["id"]) == 2
 
 
 def test_waiting_gives_the_list_that_a_check_found_which_began_after_the_ask(
@@ -76,12 +81,14 @@ def test_a_check_that_was_under_way_already_answers_nobody_who_asks_now(
 
 def test_one_check_answers_all_who_wait(registry: Registry, hand: Hand) -> None:
     made = hand.provider()
-    asks = [gevent.spawn(refresh, registry, made["id"], "wait=9", who="ann") for _ in range(30)]
-    work = gevent.spawn_later(0.3, hand.check, made["id"], "m")
+    asks = [gevent.spawn(refresh, registry, made["id"], "wait=30", who="ann") for _ in range(30)]
+    with gevent.Timeout(10):
+        while asked(registry, made["id"]) < 30:
+            gevent.sleep(0.01)
+    hand.check(made["id"], "m")
     began = time.monotonic()
     gevent.joinall(asks)
     assert time.monotonic() - began < 4
-    work.get()
     assert {ask.get().status_code for ask in asks} == {200}
 
 
