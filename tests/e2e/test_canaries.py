@@ -2,54 +2,286 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import sqlite3
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import httpx
+import pytest
+
+from shared.keyring import Keyring, encode
 from tests.api import CHAT, Api
-from tests.simulators import CountingSimulator, running
+from tests.canaries import EchoingSimulator, Haystack
+from tests.eventually import eventually
+from tests.simulators import CountingSimulator, Running, json_reply, running
+from tests.simulators._http import Exchange
 from tests.system import System
+from tests.valkey import OwnValkey
 
-KEY = "sk-canary-provider-key-0123456789abcdef"
-WORDS = "canary-words-of-a-conversation"
+GOOD_KEY = "sk-canary-of-the-good-one-0123456789"
+NEW_KEY = "sk-canary-after-the-rotation-012345"
+ECHO_KEY = "sk-canary/of+the=echo-0123456789abcd"
+TESTED_KEY = "sk-canary-never-saved-0123456789abc"
+REFUSED_KEY = "sk-canary-of-a-refused-request-01234"
+TASKS = (b"chat.drain", b"discovery.check", b"discovery.refresh")
+KEYS = (GOOD_KEY, NEW_KEY, ECHO_KEY, TESTED_KEY, REFUSED_KEY)
+
+PROMPT = "canary-words-of-a-prompt"
+ANSWER = "canary-words-of-an-answer"
+FAULT = "canary-words-of-an-upstreams-error"
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    yield from (path for path in folder.rglob("*") if path.is_file())
+class TellingSimulator(CountingSimulator):
+    """Answers with canary words; a prompt about errors gets one."""
+
+    def handle(self, exchange: Exchange) -> None:
+        if b'"fail"' in exchange.request.body:
+            self.requests.append(exchange.request)
+            exchange.reply(json_reply({"error": {"message": FAULT}}, 400))
+        else:
+            super().handle(exchange)
+
+
+@dataclass
+class Scene:
+    """The system at its most talkative, its Valkey, two upstreams, and all that was answered."""
+
+    system: System
+    valkey: OwnValkey
+    good: Running
+    echo: Running
+    hay: Haystack = field(default_factory=Haystack)
+
+    @property
+    def api(self) -> Api:
+        return self.system.api
+
+    def listen(self) -> None:
+        """Collect every answer, with its headers."""
+
+        def collect(response: httpx.Response) -> None:
+            # A stream is read by whoever asked for it.
+            body = b"" if "event-stream" in str(response.headers) else response.read()
+            self.hay.add("answers", str(response.headers).encode() + body)
+
+        self.api.http.event_hooks["response"] = [collect]
+
+    def call(self, method: str, path: str, status: int, **options: Any) -> Any:
+        """One request that must be answered so; its document."""
+        answer = self.api.http.request(method, path, **options)
+        assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if "json" in answer.headers.get("content-type", "") else None
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """Everything runs, and logs all that it can."""
+    folder = tmp_path_factory.mktemp("canaries")
+    good = TellingSimulator(key=GOOD_KEY, models=["sim-model", ANSWER])
+    with (
+        tempfile.TemporaryDirectory(prefix="dragoman-") as short,  # a socket's path is short
+        OwnValkey(Path(short)) as valkey,
+        running(good) as upstream,
+        running(EchoingSimulator()) as echo,
+        System(
+            folder / "data", env={"REDIS_URL": valkey.url, "DRAGOMAN_LOG_LEVEL": "DEBUG"}
+        ) as system,
+    ):
+        scene = Scene(system, valkey, upstream, echo)
+        scene.listen()
+        yield scene
+
+
+def chat(model: str, **fields: Any) -> dict[str, Any]:
+    return {"model": model, "messages": [{"role": "user", "content": PROMPT}], **fields}
+
+
+def use_providers(scene: Scene) -> dict[str, str]:
+    """Register, read, refresh, change, test; slug → id."""
+    api = scene.api
+    good = api.add_provider("good", scene.good.url, api_key=GOOD_KEY)
+    echo = api.add_provider("echo", scene.echo.url, api_key=ECHO_KEY)
+    ids = {"good": good["id"], "echo": echo["id"]}
+    for id_ in ids.values():
+        api.discovered(id_, "ok", 20)
+    assert scene.call("GET", "/v1/models?provider=echo", 200)["data"]
+    for path in ("", "/models", "/events", "/impact"):
+        for id_ in ids.values():
+            scene.call("GET", f"/v1/providers/{id_}{path}", 200)
+    scene.good.simulator.key = NEW_KEY
+    refreshed = "/v1/providers/good/refresh"
+    scene.call("POST", refreshed, 200, headers={"Prefer": "wait=10"})
+    api.discovered(ids["good"], "auth_failed", 10)
+    scene.call("PATCH", "/v1/providers/good", 200, json={"api_key": NEW_KEY, "tags": ["x"]})
+    api.discovered(ids["good"], "ok", 10)
+    tested = {"endpoint": scene.echo.url, "api_key": TESTED_KEY, "chat": True}
+    done = scene.call("POST", "/v1/providers/test", 200, json=tested)
+    scene.call("GET", f"/v1/providers/checks/{done['id']}", 200)
+    return ids
+
+
+def use_chats(scene: Scene) -> None:
+    """Answers and failures of both upstreams, at once and as jobs."""
+    jobs = []
+    for model in ("good/sim-model", "echo/answer", "echo/error-in-200", "echo/redirect"):
+        scene.api.http.post(CHAT, json=chat(model, user=ANSWER))
+        jobs.append(scene.api.http.post(CHAT, json=chat(model, user=ANSWER, background=True)))
+    for status in (400, 401, 404, 429, 500):
+        model = f"echo/{status}"
+        quick = {"on_unavailable": "fail"}
+        jobs.append(
+            scene.api.http.post(CHAT, json=chat(model, background=True, background_options=quick))
+        )
+    failed = scene.call("POST", CHAT, 400, json=chat("good/sim-model", stop="fail"))
+    assert FAULT in failed["error"]["message"]
+    ended = scene.api.ended([job.json()["id"] for job in jobs], 20).values()
+    assert {job["status"] for job in ended} == {"completed", "failed"}
+    for job in ended:
+        scene.api.http.get(f"{CHAT}/{job['id']}/attempts")
+    scene.call("GET", "/v1/providers", 200)
+
+
+def misuse(scene: Scene) -> None:
+    """Requests that are refused must not repeat what they held."""
+    url, refused = scene.good.url, json.dumps(REFUSED_KEY)
+    for body in (
+        f'{{"name": "x", "endpoint": "{url}", "api_key": {refused}',
+        f'{{"name": "x", "endpoint": "{url}", "api_key": [{refused}]}}',
+        f'{{"name": "x", "endpoint": "{url}", "api_key": {{"key": {refused}}}}}',
+        f'{{"name": "x", "endpoint": "{url}", "api_key": {refused}, "api_keys": {refused}}}',
+        f'{{"name": "x", "endpoint": "{url}", "api_key": "{REFUSED_KEY * 20}"}}',
+        f'{{"name": "x", "endpoint": "{url}", "api_key": "{REFUSED_KEY}\\r\\nX: y"}}',
+        f'{{"name": "x", "endpoint": "{url}", "api_key": "{REFUSED_KEY}\\u20ac"}}',
+        f'{{"name": "x", "endpoint": "{url}", "slug": "-", "api_key": {refused}}}',
+        f'[{{"api_key": {refused}}}]',
+        refused,
+    ):
+        for path in ("/v1/providers", "/v1/providers/test"):
+            scene.call(
+                "POST", path, 400, content=body, headers={"Content-Type": "application/json"}
+            )
+        scene.call(
+            "PATCH",
+            "/v1/providers/good",
+            400,
+            content=body.replace('"x"', '"\\u0000"'),
+            headers={"Content-Type": "application/merge-patch+json"},
+        )
+    scene.call("POST", "/v1/providers", 415, content=f"api_key={REFUSED_KEY}")
+    scene.call(
+        "POST",
+        "/v1/providers",
+        409,
+        json={
+            "name": "good",
+            "endpoint": url,
+            "api_key": REFUSED_KEY,
+        },
+    )
+    scene.call("GET", f"/v1/providers?api_key={REFUSED_KEY}", 400)
+    scene.call("GET", "/v1/models", 401, headers={"Authorization": f"Bearer {REFUSED_KEY}"})
+
+
+def provoke_a_defect(scene: Scene, provider_id: str) -> None:
+    """An internal error with a key in a local variable of many frames."""
+
+    def spoil(tags: str) -> None:
+        with sqlite3.connect(scene.system.data_dir / "dragoman.db", timeout=10) as database:
+            database.execute("UPDATE provider SET tags = ? WHERE id = ?", (tags, provider_id))
+        database.close()
+
+    spoil("no JSON")
+    try:
+        scene.call("PATCH", f"/v1/providers/{provider_id}", 500, json={"api_key": REFUSED_KEY})
+    finally:
+        spoil("[]")
+    assert "a request ended in a defect" in scene.system.output()
+
+
+@contextmanager
+def no_workers(system: System) -> Iterator[None]:
+    """Kill the workers, and keep the runner from starting others while the block runs.
+
+    A frozen worker would not do: Valkey hands the next task to whoever waits for one.
+    """
+    os.kill(system.runner_pid, signal.SIGSTOP)
+    try:
+        for name in ("chat-worker", "discovery-worker"):
+            system.signal(name, signal.SIGKILL)
+        yield
+    finally:
+        os.kill(system.runner_pid, signal.SIGCONT)
+
+
+def look_at_full_queues(scene: Scene) -> None:
+    """What waits for workers that do not come."""
+    with no_workers(scene.system):
+        scene.call("POST", "/v1/providers/good/refresh", 202)
+        tested = {"endpoint": scene.echo.url, "api_key": TESTED_KEY}
+        later = {"Prefer": "respond-async"}
+        scene.call("POST", "/v1/providers/test", 202, json=tested, headers=later)
+        scene.call("POST", CHAT, 202, json=chat("good/sim-model", background=True))
+        scene.call("PATCH", "/v1/providers/echo", 200, json={"api_key": NEW_KEY})
+
+        def queued() -> bool:
+            scene.hay.add_redis(scene.valkey.url, "queues")
+            return all(task in scene.hay.places["queues"] for task in TASKS)
+
+        eventually(queued, 10)
+
+
+def read_everything_else(scene: Scene) -> None:
+    for path in ("/v1/events", "/openapi.json", "/docs", "/health/ready", "/v1/models"):
+        scene.call("GET", path, 200)
+    with scene.api.http.stream(
+        "GET", "/v1/events?after=0", headers={"Accept": "text/event-stream"}
+    ) as stream:
+        for line in stream.iter_lines():
+            scene.hay.add("answers", line.encode())
+            if "key_rotated" in line:
+                break
 
 
 def test_planted_secrets_are_nowhere_but_in_the_header_sent_to_their_provider(
-    system: System, api: Api, name: str
+    scene: Scene,
 ) -> None:
-    messages = [{"role": "user", "content": WORDS}]
-    with (
-        running(CountingSimulator(key=KEY)) as good,
-        running(CountingSimulator(key="other")) as bad,
-    ):
-        providers = [
-            api.add_provider(f"{name} {n}", sim.url, api_key=KEY)
-            for n, sim in enumerate((good, bad))
-        ]
-        answers = [api.http.get(f"/v1/providers/{p['id']}").text for p in providers]
-        for provider in providers:
-            model = f"{provider['slug']}/sim-model"
-            body = {"model": model, "messages": messages}
-            answers.append(api.http.post(CHAT, json=body).text)
-            job_id = api.http.post(CHAT, json={**body, "background": True}).json()["id"]
-            answers.append(str(api.ended([job_id], 20)))
-        # Bad input must not echo it either.
-        answers.append(
-            api.http.post("/v1/providers", json={"name": "x", "api_key": KEY + "\n"}).text
-        )
-        sent = [r.headers.get("authorization") for r in good.simulator.requests]
-        assert f"Bearer {KEY}" in sent
-    answers.append(api.http.get("/v1/providers").text)
-    assert not [answer for answer in answers if KEY in answer]
-    # A name that is not secret shows that the search works.
-    places = [*files_below(system.data_dir), system.log]
-    contents = {path: path.read_bytes() for path in places}
-    assert [path for path, raw in contents.items() if providers[0]["id"].encode() in raw]
-    for secret in (KEY, WORDS):
-        assert [path for path, raw in contents.items() if secret.encode() in raw] == []
-    # The admin key is in its own file and nowhere else, the log included.
-    holders = [path for path, raw in contents.items() if system.admin_key.encode() in raw]
-    assert holders == [system.data_dir / "admin.key"]
+    ids = use_providers(scene)
+    use_chats(scene)
+    misuse(scene)
+    provoke_a_defect(scene, ids["good"])
+    look_at_full_queues(scene)
+    read_everything_else(scene)
+    scene.call("DELETE", "/v1/providers/echo", 204)
+
+    hay = scene.hay
+    hay.add_files(scene.system.data_dir)
+    hay.add_files(scene.valkey.folder)
+    hay.add_redis(scene.valkey.url, "redis")
+    hay.add("log", scene.system.log.read_bytes())
+
+    # What is no secret shows that the search works, also inside queued tasks (base64).
+    assert {"answers", "log", "queues", "redis", "dragoman.db-wal"} <= hay.holders(ids["good"])
+
+    for key in KEYS:
+        assert hay.holders(key) == set()
+    for words in (PROMPT, FAULT):
+        assert hay.holders(words) <= {"answers"}
+    assert hay.holders("answer to " + ANSWER) == {"answers"}
+    # Each upstream was sent its own keys and no other's.
+    sent = {
+        name: {request.bearer for request in upstream.simulator.requests} - {None}
+        for name, upstream in (("good", scene.good), ("echo", scene.echo))
+    }
+    assert sent == {"good": {GOOD_KEY, NEW_KEY}, "echo": {ECHO_KEY, TESTED_KEY}}
+
+    keyring = Keyring.parse((scene.system.data_dir / "keyring.json").read_text(), origin="")
+    for secret in (*map(encode, keyring.keys.values()), encode(keyring.pepper)):
+        assert hay.holders(secret) == {"keyring.json"}
+    assert hay.holders(scene.system.admin_key) == {"admin.key"}
