@@ -83,12 +83,26 @@ async def called(calling: UpstreamClient, hostile: HostileRemote, *, listing: bo
     return await asyncio.gather(*map(one, ENDS))
 
 
+def chain(failure: BaseException | None) -> Iterator[BaseException]:
+    """The failure and everything it would drag along into a log."""
+    while failure is not None:
+        yield failure
+        failure = failure.__cause__ or failure.__context__
+
+
+def holds_headers(error: BaseException) -> bool:
+    """aiohttp's errors carry the request, and with it the Authorization header."""
+    return type(error).__module__.partition(".")[0] in ("aiohttp", "httpx")
+
+
 def faults_of(failure: UpstreamFailure | DiscoveryFailure | ConnectionLost) -> list[str]:
     """What is wrong with how a failure is told."""
     message, faults = failure.message, []
     shown = traceback.TracebackException.from_exception(failure, capture_locals=True)
     if any(KEY in text for text in (message, repr(vars(failure)), "".join(shown.format()))):
         faults.append("holds the key")
+    if any(holds_headers(link) for link in chain(failure)):
+        faults.append("drags along an error that holds our headers")
     if TAG.search(message) or "\x00" in message or not message.isprintable():
         faults.append("holds tags or control characters")
     if not message.startswith("Expected ") or "127.0.0.1" not in message:
