@@ -225,4 +225,4 @@ def _test(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if parsed.campaign:
         minutes = ["--minutes", parsed.minutes] if parsed.minutes else []
         return suite.become("tests.campaigns", parsed.campaign, *minutes, *parsed.rest)
-    return suite.become("pytest", *parsed.rest)
+    return suite.run_tests(parsed.rest)

@@ -14,6 +14,8 @@ from deploy.bootstrap import ROOT
 LONGEST_FILE = 300
 MIGRATIONS = "shared/store/migrations/versions"
 SOURCES = ("shared", "services", "deploy", "tests", "benchmarks", "cli")
+# Both cores of a small machine; tests/side_by_side.py says what stays together.
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder")
 # The checkers' modules, not their scripts: those hold the path where .venv was made.
 _IMPORT_LINTER = "import sys; from importlinter.cli import lint_imports_command as c; sys.exit(c())"
 CHECKS = {
@@ -28,6 +30,11 @@ def become(module: str, *arguments: str) -> NoReturn:
     """Replace this process by a Python module, run from the root."""
     os.chdir(ROOT)
     os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])
+
+
+def run_tests(arguments: Iterable[str]) -> NoReturn:
+    """Run pytest, in two processes unless the arguments say otherwise (`-n 0`)."""
+    become("pytest", *SIDE_BY_SIDE, *arguments)
 
 
 def lint() -> int:

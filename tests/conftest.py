@@ -4,12 +4,44 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from xdist.scheduler import LoadScopeScheduling
+
     from tests.postgres import PostgresServer
+
+settings.register_profile(
+    "ci",
+    derandomize=True,  # a run of CI says something about the change, not about its luck
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+if os.environ.get("CI") == "true":
+    settings.load_profile("ci")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    """Ours for what `./dragoman test` asks for, xdist's for everything else."""
+    if config.getvalue("dist") != "loadscope":
+        return None
+    from tests.side_by_side import Scheduler
+
+    return Scheduler(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let the slow layers begin where several processes share the tests."""
+    if hasattr(config, "workerinput"):
+        from tests.side_by_side import turn_of
+
+        items.sort(key=turn_of)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from deploy import commands
 from deploy.beat import schedule
 from deploy.bootstrap import ROOT
 from deploy.commands import parser
-from deploy.suite import long_files
+from deploy.suite import SIDE_BY_SIDE, long_files
 from shared.config import load
 
 
@@ -72,7 +72,7 @@ def test_a_misspelt_option_is_an_error(capsys: pytest.CaptureFixture[str]) -> No
     assert "--prot" in capsys.readouterr().err
 
 
-def test_test_hands_its_other_arguments_to_pytest_unchanged(
+def test_test_hands_its_other_arguments_to_pytest_where_they_overrule_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     became: list[tuple[str, ...]] = []
@@ -80,7 +80,7 @@ def test_test_hands_its_other_arguments_to_pytest_unchanged(
     commands.main(["test", "-k", "runner", "tests/integration", "-x"])
     commands.main(["test", "--campaign", "faults", "--minutes", "30"])
     assert became == [
-        ("pytest", "-k", "runner", "tests/integration", "-x"),
+        ("pytest", *SIDE_BY_SIDE, "-k", "runner", "tests/integration", "-x"),
         ("tests.campaigns", "faults", "--minutes", "30"),
     ]
 
