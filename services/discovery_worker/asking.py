@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final, Protocol
 
 import msgspec
@@ -23,6 +24,7 @@ from shared.upstream import (
 LIST_SECONDS: Final = 10.0  # for each list of models, as in discovery
 _QUESTION: Final = [{"role": "user", "content": "Answer with one word: ready?"}]
 _MOST_TOKENS: Final = 16
+_PLAIN_ID = re.compile(r"[\w.:/@+-]{1,100}")  # ids that can be told in a sentence
 _SAVE: Final = " It is not where it was typed: save the endpoint given here."
 # Where a route for models may be elsewhere: none here, or a web page that answers on every path.
 _ELSEWHERE: Final = frozenset({DiscoveryStatus.NO_MODELS_ROUTE, DiscoveryStatus.INVALID_RESPONSE})
@@ -102,8 +104,12 @@ async def chat(trial: Trial, caller: Caller) -> str:
         if trial.wanted.api_key is not None:
             proven = "The chat was answered, which proves the key."
             trial.report.add("authenticate", "ok", proven)
-        return f"{model} answered." + ("" if place is typed else _SAVE)
+        return _named(model) + " answered." + ("" if place is typed else _SAVE)
     raise advice.obstacle(missing[0])
+
+
+def _named(model: str) -> str:
+    return model if _PLAIN_ID.fullmatch(model) else "The model"
 
 
 def _model(trial: Trial) -> str:

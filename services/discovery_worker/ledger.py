@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from services.discovery_worker.verdict import chosen
 from shared.store import checks, discovery, events
 from shared.store.checks import CheckClaim
 from shared.store.database import Database
@@ -52,19 +51,24 @@ class Ledger:
     async def claim(
         self, provider_ids: Collection[str], *, now: float, asked: Collection[str]
     ) -> Sequence[Claim]:
-        """Claim those that are still free.
-
-        What changed options say of the last good list is applied here, before any server answers.
-        """
+        """Claim those that are still free."""
 
         def work() -> Sequence[Claim]:
             with self._database.write() as tx:
-                claims = discovery.claim(tx, provider_ids, now=now, asked=asked)
-                changed = [(one, *chosen(one.options)) for one in claims if one.is_changed]
-                discovery.choose(tx, changed, now=now)
-                return claims
+                return discovery.claim(tx, provider_ids, now=now, asked=asked)
 
         return await self._run(work)
+
+    async def choose(
+        self, claim: Claim, manual: Sequence[str], allows: Callable[[str], bool], *, now: float
+    ) -> None:
+        """Show what changed options say of the last good list."""
+
+        def work() -> None:
+            with self._database.write() as tx:
+                discovery.choose(tx, claim, manual=manual, allows=allows, now=now)
+
+        await self._run(work)
 
     async def record(self, claim: Claim, finding: Finding, *, now: float) -> bool:
         """Write a finding; False when it no longer counted."""

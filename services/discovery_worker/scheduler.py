@@ -15,7 +15,7 @@ from typing import Final
 
 from services.discovery_worker.checker import Checker
 from services.discovery_worker.ledger import Ledger, Observation
-from services.discovery_worker.verdict import HEALTHY, Moment, judge
+from services.discovery_worker.verdict import HEALTHY, Moment, chosen, judge
 from shared.crypto import Sealer
 from shared.domain import DiscoveryStatus
 from shared.store.database import UNAVAILABLE, reason_of
@@ -24,6 +24,7 @@ from shared.store.discovery import ERROR, TABLE, Candidate, Claim, Standing
 SLOTS: Final = 64  # checks at once
 RESERVED: Final = 8  # of them for what is urgent: black holes that are due hold no new provider up
 LOOK_SECONDS: Final = 1.0  # ± 20 %, so that workers do not look in step
+REST_SECONDS: Final = 0.1  # between two looks, however often they are asked for
 OBSERVED_AGAIN: Final = 30.0  # seconds from a check until a refused chat may cause another
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class Scheduler:
         self._clock = clock
         self._dice = dice
         self._wake = asyncio.Event()
-        self._look_at = 0.0  # by the loop's clock
+        self._look_at = self._may_look_at = 0.0  # by the loop's clock
         self._asked: set[str] = set()
         self._observed: dict[str, Observation] = {}
         self._waiting: Sequence[Candidate] = ()
@@ -66,7 +67,7 @@ class Scheduler:
 
     def look_soon(self) -> None:
         """Look at the database now: something may have changed."""
-        self._look_at = 0.0
+        self._look_at = self._may_look_at
         self._wake.set()
 
     def observe(self, provider_id: str, observation: Observation) -> None:
@@ -84,6 +85,7 @@ class Scheduler:
                     if loop.time() >= self._look_at:
                         wait = LOOK_SECONDS * (0.8 + 0.4 * self._dice())
                         self._look_at = loop.time() + wait
+                        self._may_look_at = loop.time() + REST_SECONDS
                         await self._look()
                     await self._begin()
                 except UNAVAILABLE as fault:
@@ -159,6 +161,10 @@ class Scheduler:
         return list(picked.values())
 
     async def _check(self, claim: Claim) -> None:
+        manual, allows = chosen(claim.options)
+        if claim.is_changed and (manual or claim.checked_at is not None):
+            # A silent server would hold them up for the whole check.
+            await self._ledger.choose(claim, manual, allows, now=self._clock())
         checked = await self._checker.check(claim)
         now = self._clock()
 
@@ -188,7 +194,7 @@ class Scheduler:
         claim = self._running.pop(task)
         self._busy.discard((claim.host, claim.port))
         if claim.provider_id in self._asked:
-            self._look_at = 0.0
+            self._look_at = self._may_look_at
         self._wake.set()
         fault = None if task.cancelled() else task.exception()
         if isinstance(fault, UNAVAILABLE):

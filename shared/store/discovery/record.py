@@ -76,28 +76,34 @@ def record(tx: sa.Connection, claim: Claim, finding: Finding, *, now: float) -> 
 
 def choose(
     tx: sa.Connection,
-    chosen: Sequence[tuple[Claim, Sequence[str], Callable[[str], bool]]],
+    claim: Claim,
     *,
+    manual: Sequence[str],
+    allows: Callable[[str], bool],
     now: float,
 ) -> None:
-    """Make the last good lists agree with `(claim, manual, allows)`, before any server answers."""
-    changes = [
-        (
-            claim,
-            listing.replace(
-                tx,
-                claim.provider_id,
-                listed=None,
-                manual=manual,
-                allows=allows,
-                now=now,
-                seen_at=claim.ok_at,
-            ),
-        )
-        for claim, manual, allows in chosen
-    ]
-    for claim, change in changes:  # events last, as above
-        _tell(tx, claim, change, now)
+    """Make the last good list agree with changed options, before the server answers.
+
+    Nothing is written when a finding of this claim would not count any more.
+    """
+    counts = (
+        sa.select(discovery.c.provider_id)
+        .join(provider, provider.c.id == discovery.c.provider_id)
+        .where(held_by(claim), provider.c.revision == claim.revision, checkable())
+        .with_for_update(of=discovery)
+    )
+    if tx.execute(counts).first() is None:
+        return
+    changes = listing.replace(
+        tx,
+        claim.provider_id,
+        listed=None,
+        manual=manual,
+        allows=allows,
+        now=now,
+        seen_at=claim.ok_at,
+    )
+    _tell(tx, claim, changes, now)
 
 
 def moved(old: DiscoveryStatus, new: DiscoveryStatus) -> Mapping[str, Any]:

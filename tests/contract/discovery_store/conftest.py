@@ -102,7 +102,7 @@ class Store:
         """Apply what the options say: ids listed by hand, and the beginning of allowed ones."""
         with self.database.write() as tx:
             discovery.choose(
-                tx, [(claim, manual, lambda id_: id_.startswith(allows))], now=self.now
+                tx, claim, manual=manual, allows=lambda id_: id_.startswith(allows), now=self.now
             )
 
     def ids(self, provider_id: str) -> list[str]:

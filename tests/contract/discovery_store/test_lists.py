@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from shared.domain import DiscoveryStatus
-from shared.store.discovery import Entry, listing
+from shared.store.discovery import CLAIM_SECONDS, Entry, listing
 from shared.store.discovery.listing import GONE_SECONDS
 from tests.contract.discovery_store.conftest import INTERVAL, Store
 from tests.registered import NOW
@@ -215,6 +215,20 @@ def test_options_are_applied_before_the_server_answers(store: Store) -> None:
     assert store.ids(acme) == ["a-by-hand", "a1", "a2"]
     assert store.details(acme)[-1]["vanished"] == ["b1"]
     assert store.row(acme).checking_until == claim.until  # the check is still to come
+
+
+def test_options_of_an_older_revision_or_a_claim_that_was_lost_are_not_applied(
+    store: Store,
+) -> None:
+    acme = store.registry.add("acme")
+    (lost,) = store.claim(acme)
+    store.now += CLAIM_SECONDS + 1
+    (claim,) = store.claim(acme)
+    store.choose(lost, "of-the-lost")
+    store.registry.change(acme, models=["newer"])
+    store.choose(claim, "older")
+    assert store.ids(acme) == []
+    assert store.events(acme) == []
 
 
 def test_a_provider_is_changed_until_a_check_of_that_revision_counted(store: Store) -> None:

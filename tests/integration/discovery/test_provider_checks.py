@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from tests.integration.discovery.conftest import Stage
 from tests.simulators import (
     Mode,
     Running,
+    json_reply,
     litellm,
     llama_cpp,
     no_models_route,
@@ -133,6 +135,19 @@ def test_a_server_that_lists_without_checking_the_key_needs_a_chat_to_prove_it(d
         assert refused.verdicts == "oososf"
         assert "key" in refused.steps["chat"]["remedy"]
         assert desk.test(sim.url, api_key=KEY, chat=True).verdicts == "oosooo"
+
+
+def test_a_server_that_echoes_the_key_or_speaks_html_makes_nobody_read_it(desk: Desk) -> None:
+    echo = f"Incorrect API key provided: {WRONG} <script>alert(1)</script>"
+    refused = json_reply({"error": {"message": echo, "code": "invalid_api_key"}}, 401)
+    simulator = vllm(key=KEY)
+    simulator.dialect = dataclasses.replace(simulator.dialect, unauthorized=refused)
+    with running(simulator) as sim:
+        assert desk.test(sim.url, api_key=WRONG).verdicts == "oossfs"
+    with running(vllm(models=["<img src=x onerror=alert(1)>", f"echo/{WRONG}"])) as sim:
+        result = desk.test(sim.url, api_key=WRONG, chat=True)
+        assert result.verdicts == "oosooo"
+        assert [model["id"] for model in result.models][1] == "echo/***"
 
 
 def test_servers_of_other_kinds_pass_too(desk: Desk) -> None:
