@@ -7,6 +7,8 @@ that whoever writes at the same time wins; between two batches others get as muc
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -63,7 +65,7 @@ class Store:
         self.write(lambda _tx: None)
 
     def begin(self, say: Say) -> None:
-        """Take the lease; waits for one that was left by a rotation that died."""
+        """Take the lease; waits for one that was left by a rotation that died elsewhere."""
         until = time.monotonic() + 2 * LEASE_SECONDS
         told = False
         while True:
@@ -72,6 +74,8 @@ class Store:
             except Refusal:
                 if time.monotonic() >= until:
                     raise Refusal("Another rotation is running. Wait for its end.") from None
+                if self._buried():
+                    continue
                 if not told:
                     say(f"Another one runs, or died less than {LEASE_SECONDS:g} s ago; waiting.")
                 told = True
@@ -79,10 +83,38 @@ class Store:
             else:
                 return
 
+    def _buried(self) -> bool:
+        """Whether the holder was a process of this host that is dead, and its lease is gone now."""
+        holder = self.read(lambda tx: leases.leads(tx, LEADER)) or ""
+        host, _, pid = holder.rpartition(":")
+        if host != socket.gethostname() or not pid.isdigit() or _is_alive(int(pid)):
+            return False
+        self._resign(holder)
+        return True
+
     def end(self) -> None:
         """Give the lease back; one that cannot be given back ends by itself."""
-        with contextlib.suppress(*UNAVAILABLE), self._database.write() as tx:
-            leases.resign(tx, LEADER, holder=self._holder)
+        with contextlib.suppress(*UNAVAILABLE):
+            self._resign(self._holder)
+
+    def _resign(self, holder: str) -> None:
+        with self._database.write() as tx:
+            leases.resign(tx, LEADER, holder=holder)
+
+
+def me() -> str:
+    """The name of this process as the holder of a lease."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        pass
+    return True
 
 
 def _patiently(attempt: Callable[[], T]) -> T:

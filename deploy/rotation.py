@@ -11,7 +11,6 @@ and the database. In between, every value opens with the keyring file as it is.
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections.abc import Callable
@@ -22,7 +21,7 @@ import sqlalchemy as sa
 
 from deploy import keyring_file
 from deploy.refusal import Refusal
-from deploy.resealing import Say, Store, reseal
+from deploy.resealing import Say, Store, me, reseal
 from shared.config import Settings
 from shared.crypto import Sealer, load_keyring
 from shared.errors import ConfigurationError
@@ -52,7 +51,7 @@ def rotate(
     seconds, the processes get to notice a new keyring and to end what they were writing.
     """
     database, _ = open_store(settings)
-    store = Store(database, f"{socket.gethostname()}:{os.getpid()}")
+    store = Store(database, me())
     rotation = Rotation(settings, store, say, wait)
     try:
         if stage == "status":

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 import redis
 
-from tests.simulators import CountingSimulator, Reply, json_reply
+from tests.simulators import CountingSimulator, Reply
 from tests.simulators._http import Exchange
 
 
@@ -95,21 +95,25 @@ class EchoingSimulator(CountingSimulator):
     def handle(self, exchange: Exchange) -> None:
         self.requests.append(exchange.request)
         key = exchange.request.bearer or ""
-        headers = {"x-request-id": key, "x-echo": key}
+
+        def reply(document: Any, status: int = 200) -> None:
+            headers = {"x-request-id": key, "x-echo": key}
+            exchange.reply(Reply(status, msgspec.json.encode(document), headers=headers))
+
         if exchange.request.method == "GET":
             entry = {"id": f"m-{key}", "owned_by": key, "note": [key], key: 1}
-            exchange.reply(json_reply({"data": [entry, {"id": "answer"}]}, **headers))
+            reply({"data": [entry, {"id": "answer"}]})
             return
         how = msgspec.json.decode(exchange.request.body)["model"]
         words = f"You sent {key}, and your key is {key}."
         if how == "redirect":
             exchange.reply(Reply(302, headers={"Location": f"http://elsewhere/{key}"}))
         elif how == "error-in-200":
-            exchange.reply(json_reply({"error": {"message": words, key: key}}, **headers))
+            reply({"error": {"message": words, key: key}})
         elif how.isdigit():
-            exchange.reply(json_reply({"error": {"message": words}}, int(how), **headers))
+            reply({"error": {"message": words}}, int(how))
         else:
             message = {"role": "assistant", "content": words, "reasoning": key}
             choice = {"index": 0, "message": message, "finish_reason": "stop"}
             document = {"id": key, "choices": [choice], "system_fingerprint": key, key: [key]}
-            exchange.reply(json_reply(document, **headers))
+            reply(document)

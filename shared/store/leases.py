@@ -89,6 +89,14 @@ def lead(tx: sa.Connection, name: str, *, holder: str, seconds: float) -> bool:
     return tx.execute(claim).first() is not None
 
 
+def leads(tx: sa.Connection, name: str) -> str | None:
+    """Who holds the lease on a duty now, if anybody."""
+    query = sa.select(leader.c.holder).where(
+        leader.c.name == name, leader.c.lease_until >= database_now()
+    )
+    return tx.execute(query).scalar_one_or_none()
+
+
 def resign(tx: sa.Connection, name: str, *, holder: str) -> None:
     """Give the duty up, so that the next holder need not wait for the lease to end."""
     tx.execute(sa.delete(leader).where(leader.c.name == name, leader.c.holder == holder))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -209,6 +212,17 @@ def test_one_that_died_is_followed_when_its_lease_is_over(installation: Installa
         assert leases.lead(tx, "rotate-master", holder="other:1", seconds=0.6)
     installation.rotate()
     assert any("waiting" in line for line in installation.said)
+    installation.check_all_readable()
+
+
+def test_one_that_died_on_this_host_is_followed_at_once(installation: Installation) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    with installation.database.write() as tx:
+        holder = f"{socket.gethostname()}:{dead.pid}"
+        assert leases.lead(tx, "rotate-master", holder=holder, seconds=3600)
+    installation.rotate()
+    assert not any("waiting" in line for line in installation.said)
     installation.check_all_readable()
 
 
