@@ -25,12 +25,7 @@ from shared.errors import (
 from shared.telemetry import Secret
 from shared.upstream import strict_json
 from shared.upstream.retry_after import retry_after
-from shared.upstream.upstream_text import (
-    message_of,
-    message_of_text,
-    shown,
-    value_without_key,
-)
+from shared.upstream.upstream_text import Concealer, message_of, message_of_text, shown
 
 # Media types of bodies that are no JSON, whatever they hold.
 NO_JSON: Final = {
@@ -38,6 +33,7 @@ NO_JSON: Final = {
     "application/xhtml+xml": "an HTML page",
     "text/event-stream": "a stream that was not asked for",
 }
+COMPRESSED: Final = "a compressed body, which was not asked for"
 # A gateway that gave up waiting; the work behind it may go on. 520 and 524 are Cloudflare's.
 _AMBIGUOUS: Final = frozenset({502, 504, 520, 524})
 
@@ -66,11 +62,10 @@ class RawAnswer:
         if (other := NO_JSON.get(self.content_type)) is not None:
             raise strict_json.NotJson(other)
         try:
-            return value_without_key(strict_json.parse(self.body), self.body, self.key)
+            return Concealer(self.key).value(strict_json.parse(self.body), self.body)
         except strict_json.NotJson as fault:
-            encoding = self.headers.get("content-encoding", "identity")
-            if self.body and encoding.lower() not in ("", "identity"):
-                raise strict_json.NotJson("a compressed body, which was not asked for") from None
+            if self.body and is_compressed(self.headers):
+                raise strict_json.NotJson(COMPRESSED) from None
             raise fault from None
 
     def error_text(self) -> str:
@@ -85,6 +80,11 @@ class RawAnswer:
 def media_type(headers: httpx.Headers) -> str:
     """The media type, lower-case, without parameters; "" when none was given."""
     return str(headers.get("content-type", "")).partition(";")[0].strip().lower()
+
+
+def is_compressed(headers: httpx.Headers) -> bool:
+    """Whether the body is said to be encoded, which we ask servers not to do."""
+    return headers.get("content-encoding", "").strip().lower() not in ("", "identity")
 
 
 def completion(answer: RawAnswer) -> dict[str, Any]:
@@ -104,14 +104,26 @@ def completion(answer: RawAnswer) -> dict[str, Any]:
 
 def refuse_error(answer: RawAnswer, document: Any) -> None:
     """Raise UpstreamRefused with the upstream's words when a good status carries an error."""
-    if isinstance(document, dict) and document.get("error"):
-        said = message_of(document, answer.key)
-        raise UpstreamRefused(
-            _sentence(answer, "a 200 that carries an error", said),
-            sent=True,
-            upstream_status=answer.status,
-            may_have_been_billed=True,  # some send it after they began to generate
-        )
+    if (refused := error_in(answer, document)) is not None:
+        raise refused
+
+
+def error_in(answer: RawAnswer, document: Any) -> UpstreamRefused | None:
+    """The refusal with the upstream's words that a document stands for, if it is an error."""
+    if not isinstance(document, dict) or not (document.get("error") or _is_flat_error(document)):
+        return None
+    said = message_of(document, answer.key)
+    return UpstreamRefused(
+        _sentence(answer, "a 200 that carries an error", said),
+        sent=True,
+        upstream_status=answer.status,
+        may_have_been_billed=True,  # some send it after they began to generate
+    )
+
+
+def _is_flat_error(document: dict[str, Any]) -> bool:
+    """Whether the document itself is the error, as with vLLM before 0.10.1."""
+    return document.get("object") == "error"
 
 
 def refusal(answer: RawAnswer, *, model: str | None, now: float) -> UpstreamFailure:
@@ -196,7 +208,7 @@ def _error_fields(answer: RawAnswer) -> dict[str, Any]:
     error = document.get("error")
     if isinstance(error, dict):
         return error
-    return document if document.get("object") == "error" else {"message": error}
+    return document if _is_flat_error(document) else {"message": error}
 
 
 def _is_loading(answer: RawAnswer) -> bool:

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 import msgspec
 
 from shared.errors import UpstreamFailure
-from shared.upstream._contract import Bounds, ChatAnswer, ConnectionLost, ModelList, Target
+from shared.upstream._contract import (
+    Bounds,
+    ChatAnswer,
+    ConnectionLost,
+    ModelList,
+    StreamEnd,
+    Target,
+)
 from shared.upstream.answers import RawAnswer, completion, refusal, refuse_error, unusable
 from shared.upstream.discovery import verdict
-from shared.upstream.exchange import Call, Exchanger
+from shared.upstream.exchange import Exchanger
 from shared.upstream.guard import Lookup, system_lookup
 from shared.upstream.model_list import NotAModelList, models
 from shared.upstream.policy import OutboundPolicy
 from shared.upstream.probe import Probe
+from shared.upstream.reading import Call, Opened, whole
+from shared.upstream.streaming import Streamed, streamed
 from shared.upstream.strict_json import NotJson
 from shared.upstream.tls import TlsContexts
 from shared.upstream.transport import GuardedTransport
 from shared.upstream.upstream_text import shown
+from shared.upstream.usage_asked import UsageRefusals, refuses_usage, without_usage
 
 CHAT_BYTES: Final = 8 * 1024 * 1024
 MODEL_LIST_BYTES: Final = 4 * 1024 * 1024
@@ -42,6 +53,7 @@ class UpstreamClient:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._wall_clock = wall_clock
+        self._usage_refusals = UsageRefusals()
         tls = TlsContexts()
         self._exchanger = Exchanger(GuardedTransport(policy, lookup), tls)
         self.probe = Probe(policy, lookup, tls)  # reaches servers step by step, for tests of them
@@ -66,17 +78,66 @@ class UpstreamClient:
         `retry_after` set, or ConnectionLost.
         """
         call = Call("POST", target.chat_url, "a chat completion", CHAT_BYTES, body)
-        answer, timings = await self._exchanger.run(call, target, bounds, on_sent)
-        if not 200 <= answer.status < 300:
-            raise refusal(answer, model=_model_in(body), now=self._wall_clock())
+        answer, timings = await self._exchanger.run(call, target, bounds, on_sent, whole)
         return ChatAnswer(
-            body=completion(answer),
+            body=self._completion(answer, body),
             status=answer.status,
             request_id=_request_id(answer),
             connect_seconds=timings.connect,
             first_byte_seconds=timings.first_byte,
             total_seconds=timings.total,
         )
+
+    async def stream_chat(
+        self,
+        target: Target,
+        body: bytes,
+        bounds: Bounds,
+        *,
+        on_sent: Callable[[], None] | None = None,
+        on_chunk: Callable[[dict[str, Any]], None],
+    ) -> StreamEnd:
+        """Hand over each chunk of the stream that `body` asks for; return when it ended well.
+
+        `body` is a ready JSON request with `stream` and `stream_options`; the latter is left out
+        for servers that refuse it. `on_chunk` gets every chunk as it came and in order, on the
+        loop: an object whose `choices` is a list of objects, scrubbed as ChatAnswer says; what it
+        raises ends the call. Raises as `chat` does; once a chunk came, UpstreamStreamBroken,
+        UpstreamTimeout, UpstreamInvalidAnswer, or UpstreamRefused for an error inside the stream,
+        all of which may have been billed.
+        """
+
+        async def read(opened: Opened) -> Streamed:
+            return await streamed(opened, on_chunk)
+
+        call = Call("POST", target.chat_url, "a chat completion", CHAT_BYTES, body)
+        asked = not self._usage_refusals.hold(target.chat_url)
+        if not asked:
+            call = replace(call, body=without_usage(body))
+        came, timings = await self._exchanger.run(call, target, bounds, on_sent, read)
+        earlier = 0.0
+        if asked and refuses_usage(came.answer):
+            earlier = timings.total
+            call = replace(call, body=without_usage(body))
+            bounds = replace(bounds, total=max(bounds.total - earlier, 0.0))
+            came, timings = await self._exchanger.run(call, target, bounds, None, read)
+            if came.chunks:
+                self._usage_refusals.note(target.chat_url)
+        return StreamEnd(
+            status=came.answer.status,
+            request_id=_request_id(came.answer),
+            connect_seconds=timings.connect,
+            first_byte_seconds=earlier + came.first_byte,
+            total_seconds=earlier + timings.total,
+            chunks=came.chunks,
+            whole=None if came.chunks else self._completion(came.answer, body),
+        )
+
+    def _completion(self, answer: RawAnswer, body: bytes) -> dict[str, Any]:
+        """The completion in an answer; raises what another answer stands for."""
+        if not 200 <= answer.status < 300:
+            raise refusal(answer, model=_model_in(body), now=self._wall_clock())
+        return completion(answer)
 
     async def list_models(self, target: Target, bounds: Bounds) -> ModelList:
         """What the models route lists; raises DiscoveryFailure."""
@@ -87,7 +148,7 @@ class UpstreamClient:
 
     async def _listed(self, target: Target, bounds: Bounds) -> ModelList:
         call = Call("GET", target.models_url, "a model list", MODEL_LIST_BYTES)
-        answer, _timings = await self._exchanger.run(call, target, bounds, None)
+        answer, _timings = await self._exchanger.run(call, target, bounds, None, whole)
         if not 200 <= answer.status < 300:
             raise refusal(answer, model=None, now=self._wall_clock())
         try:

@@ -1,24 +1,19 @@
-"""One request and its whole answer, inside all bounds."""
+"""One request and its answer, inside all bounds."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import httpx
 
-from shared.errors import (
-    UpstreamAuthenticationFailed,
-    UpstreamStreamBroken,
-    UpstreamTimeout,
-)
+from shared.errors import UpstreamAuthenticationFailed, UpstreamTimeout
 from shared.upstream._contract import Bounds, Target
-from shared.upstream.answers import NO_JSON, RawAnswer, media_type, unusable
 from shared.upstream.evidence import Evidence, current
 from shared.upstream.limits import Limits
+from shared.upstream.reading import Call, Opened
 from shared.upstream.tls import TlsContexts
 from shared.upstream.transport import (
     CONNECT_BOUND,
@@ -27,26 +22,14 @@ from shared.upstream.transport import (
     Destination,
     destination,
 )
-from shared.upstream.upstream_text import body_without_key
 
-_ERROR_BYTES: Final = 64 * 1024
-_ERROR_SECONDS: Final = 5.0  # the status is known already; its text is worth this wait
+T = TypeVar("T")
+
 _HEADERS: Final = (
     (b"Accept", b"application/json"),
     (b"Accept-Encoding", b"identity"),
     (b"User-Agent", b"dragoman"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What to send where; `expected` names the answer in messages."""
-
-    method: str
-    url: str
-    expected: str
-    most_bytes: int
-    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +72,17 @@ class Exchanger:
         await self._http.aclose()
 
     async def run(
-        self, call: Call, target: Target, bounds: Bounds, on_sent: Callable[[], None] | None
-    ) -> tuple[RawAnswer, Timings]:
-        """The answer, whatever its status; raises UpstreamFailure or ConnectionLost."""
+        self,
+        call: Call,
+        target: Target,
+        bounds: Bounds,
+        on_sent: Callable[[], None] | None,
+        read: Callable[[Opened], Awaitable[T]],
+    ) -> tuple[T, Timings]:
+        """What `read` makes of the answer; raises UpstreamFailure or ConnectionLost.
+
+        The connection is closed when `read` leaves before the body's end.
+        """
         limits = Limits(bounds.total)
 
         def sent() -> None:
@@ -106,7 +97,7 @@ class Exchanger:
         try:
             with contextlib.suppress(TimeoutError):
                 async with limits:
-                    return await self._bounded(request, call, to, target, limits, bounds)
+                    return await self._bounded(request, call, to, target, limits, bounds, read)
         finally:
             current.reset(token)
             evidence.drop_unsent()
@@ -121,7 +112,8 @@ class Exchanger:
         target: Target,
         limits: Limits,
         bounds: Bounds,
-    ) -> tuple[RawAnswer, Timings]:
+        read: Callable[[Opened], Awaitable[T]],
+    ) -> tuple[T, Timings]:
         if to.https:
             request.extensions[TLS_CONTEXT] = await self._tls.context(
                 target.verify_tls, target.ca_certificate
@@ -129,10 +121,10 @@ class Exchanger:
         response = await self._http.send(request, stream=True)
         first_byte = limits.elapsed
         try:
-            answer = await _read(response, call, target, to.where, limits, bounds.idle)
+            come = await read(Opened(response, call, target, to.where, limits, bounds))
         finally:
             await response.aclose()
-        return answer, Timings(current.get().connect_seconds, first_byte, limits.elapsed)
+        return come, Timings(current.get().connect_seconds, first_byte, limits.elapsed)
 
 
 def _request(call: Call, to: Destination, target: Target, bounds: Bounds) -> httpx.Request:
@@ -155,70 +147,6 @@ def _request(call: Call, to: Destination, target: Target, bounds: Bounds) -> htt
         stream=httpx.ByteStream(call.body),
         extensions={DESTINATION: to, CONNECT_BOUND: bounds.connect},
     )
-
-
-async def _read(
-    response: httpx.Response, call: Call, target: Target, where: str, limits: Limits, idle: float
-) -> RawAnswer:
-    good = 200 <= response.status_code < 300
-    # Not read: a page is of no use, and a stream need not end.
-    wrong = NO_JSON.get(media_type(response.headers)) if good else None
-    body: bytes | None = b""
-    if good and wrong is None:
-        body = await _whole_body(response, call.most_bytes, limits, idle)
-    elif not good:
-        body = await _what_comes(response, limits, min(_ERROR_SECONDS, idle))
-    answer = RawAnswer(
-        expected=call.expected,
-        status=response.status_code,
-        headers=response.headers,
-        body=body_without_key(body, target.api_key) if body else b"",
-        where=where,
-        key=target.api_key,
-    )
-    if body is None:
-        wrong = f"a body over {call.most_bytes // 2**20} MiB"
-    if wrong is not None:
-        raise unusable(answer, wrong)
-    return answer
-
-
-def _raw(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The body as it came; httpx's own `aiter_raw` adds two layers of generators to each chunk."""
-    assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - for the type checker
-    return response.stream.__aiter__()
-
-
-async def _whole_body(
-    response: httpx.Response, most: int, limits: Limits, idle: float
-) -> bytes | None:
-    """The body, or None when it is larger than `most` bytes."""
-    limits.allow("idle", idle)
-    declared = response.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > most:
-        return None
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in _raw(response):
-        limits.allow("idle", idle)
-        size += len(chunk)
-        if size > most:
-            return None
-        chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-async def _what_comes(response: httpx.Response, limits: Limits, patience: float) -> bytes:
-    """The beginning of an error's body; one that breaks off or stalls does not hide the status."""
-    limits.allow("total", limits.rest)
-    text = bytearray()
-    with contextlib.suppress(TimeoutError, UpstreamStreamBroken):
-        async with asyncio.timeout(patience):
-            async for chunk in _raw(response):
-                text += chunk
-                if len(text) > _ERROR_BYTES:
-                    break
-    return bytes(text[:_ERROR_BYTES])
 
 
 def _expired(

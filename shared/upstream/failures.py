@@ -106,6 +106,16 @@ def inside_the_body(error: Exception, *, where: str) -> UpstreamStreamBroken:
     )
 
 
+def without_an_end(*, where: str, chunks: int) -> UpstreamStreamBroken:
+    """The failure of a stream that ended in order, but too early."""
+    got = "neither a finish_reason nor [DONE]" if chunks else "its end before the first chunk"
+    return UpstreamStreamBroken(
+        f"Expected the whole stream from {where}, got {got}.",
+        sent=True,
+        may_have_been_billed=True,
+    )
+
+
 def words(cause: OSError | None) -> str:
     """What the system says of this error."""
     if isinstance(cause, socket.gaierror):  # its numbers are the resolver's, not errno's

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 DESTINATION: Final = "destination"
 CONNECT_BOUND: Final = "connect_bound"  # seconds; DNS, all addresses and TLS together
 TLS_CONTEXT: Final = "tls_context"  # for https only
+# Of an answer: its body, an iterator. httpx would put two generators around each of its pieces.
+PIECES: Final = "pieces"
 
 # Servers close idle connections after 5 s; a POST on a dying one is an ambiguous failure.
 _KEEPALIVE_SECONDS: Final = 2
@@ -126,8 +128,12 @@ class GuardedTransport(AiohttpTransport):
         if failure is not None:
             # Raised out here, so that no traceback leads to aiohttp's, which hold our headers.
             raise failure
+        pieces = _Body(answer, to.where)
         return httpx.Response(
-            answer.status, headers=answer.raw_headers, stream=_Body(answer, to.where)
+            answer.status,
+            headers=answer.raw_headers,
+            stream=pieces,
+            extensions={PIECES: pieces},
         )
 
     async def aclose(self) -> None:
@@ -159,19 +165,26 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _Body(httpx.AsyncByteStream):
+    """The body in pieces as they come."""
+
     def __init__(self, answer: aiohttp.ClientResponse, where: str) -> None:
         self._answer = answer
         self._where = where
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
         failure = None
         try:
-            async for chunk in self._answer.content.iter_chunked(_CHUNK_BYTES):
-                yield chunk
+            piece = await self._answer.content.read(_CHUNK_BYTES)
         except (aiohttp.ClientError, OSError) as error:
             failure = inside_the_body(error, where=self._where)
         if failure is not None:
             raise failure
+        if not piece:
+            raise StopAsyncIteration
+        return piece
 
     async def aclose(self) -> None:
         # Keeps the connection when the body was read to its end, closes it otherwise.

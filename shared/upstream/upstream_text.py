@@ -26,6 +26,7 @@ _MARKUP = re.compile(
 _TAG_START = re.compile(r"<(?=[A-Za-z/!?])")
 _ESCAPED_ASCII: Final = b"\\u00"
 _STARS: Final = "***"
+_STARS_IN_BODY: Final = b"***"
 
 
 def without_key(text: str, key: Secret | None) -> str:
@@ -35,24 +36,28 @@ def without_key(text: str, key: Secret | None) -> str:
     return text
 
 
-def body_without_key(body: bytes, key: Secret | None) -> bytes:
-    """A body in which a key that was echoed plainly, or as JSON or a URL writes it, became stars.
+class Concealer:
+    """Puts stars in place of one key, in the bodies of answers.
 
     Only keys of 16 characters or more: those do not stand in a text by chance.
     """
-    for written in _spellings(key, _LEAST_SECRET_IN_BODY):
-        body = body.replace(written.encode(), _STARS.encode())
-    return body
 
+    def __init__(self, key: Secret | None) -> None:
+        spellings = _spellings(key, _LEAST_SECRET_IN_BODY)
+        self._written = tuple(spelling.encode() for spelling in spellings)
+        self._escaped = re.compile("|".join(map(re.escape, spellings))) if spellings else None
 
-def value_without_key(value: Any, body: bytes, key: Secret | None) -> Any:
-    """The JSON value of `body`, in which a key also became stars where its letters were escaped."""
-    if _ESCAPED_ASCII not in body:
-        return value
-    spellings = _spellings(key, _LEAST_SECRET_IN_BODY)
-    if not spellings:
-        return value
-    return replaced(value, re.compile("|".join(map(re.escape, spellings))), _STARS)
+    def body(self, body: bytes) -> bytes:
+        """A body in which a key that was echoed plainly, or as JSON or a URL writes it, is gone."""
+        for written in self._written:
+            body = body.replace(written, _STARS_IN_BODY)
+        return body
+
+    def value(self, value: Any, body: bytes) -> Any:
+        """The JSON value of `body`, in which a key is gone also where its letters were escaped."""
+        if self._escaped is None or _ESCAPED_ASCII not in body:
+            return value
+        return replaced(value, self._escaped, _STARS)
 
 
 def _spellings(key: Secret | None, least: int) -> tuple[str, ...]:

@@ -52,8 +52,6 @@ OTHERWISE = {
     # Both answer paths that they do not have with 200.
     (sims.lm_studio, Mode.ROUTE_MISSING): ("invalid_response", "upstream_refused"),
     (sims.lm_studio_loaded, Mode.ROUTE_MISSING): ("invalid_response", "upstream_refused"),
-    # A flat error has no `error`, so that its 200 is told apart by its shape alone.
-    (sims.vllm_old, Mode.ERROR_IN_200): ("invalid_response", "upstream_invalid_answer"),
 }
 REFUSED = ("auth_failed", "upstream_authentication_failed")
 LISTS_TO_ALL = ("ok", "upstream_authentication_failed")

@@ -22,7 +22,7 @@ from shared.errors import (
 )
 from shared.telemetry import Secret
 from shared.upstream.answers import RawAnswer, completion, refusal
-from shared.upstream.upstream_text import body_without_key, message_of
+from shared.upstream.upstream_text import Concealer, message_of
 
 NOW = 1_795_352_568.0
 KEY = Secret("sk-canary-0123456789abcdef")
@@ -116,7 +116,7 @@ def test_a_key_is_starred_in_whatever_way_json_or_a_url_writes_it(echo: bytes) -
     key = Secret("sk-slash/plus+0123456789")
     good = answer(200, b'{"choices":[{"a":' + echo + b"},{" + echo + b':1}],"echo":' + echo + b"}")
     bad = answer(400, b'{"error":{"message":' + echo + b"}}")
-    seen = completion(dataclasses.replace(good, body=body_without_key(good.body, key), key=key))
+    seen = completion(dataclasses.replace(good, body=Concealer(key).body(good.body), key=key))
     assert "0123456789" not in json.dumps(seen)
     assert seen["echo"].endswith("***")
     told = refusal(dataclasses.replace(bad, key=key), model=None, now=NOW).message
@@ -145,10 +145,10 @@ def test_a_key_cut_by_the_length_limit_does_not_show_its_beginning() -> None:
 def test_our_key_inside_a_good_body_is_starred_as_json_writes_it() -> None:
     key = Secret('sk-"quoted"/0123456789')
     body = json.dumps({"a": key.reveal()}).encode()
-    assert json.loads(body_without_key(body, key)) == {"a": "***"}
+    assert json.loads(Concealer(key).body(body)) == {"a": "***"}
     slashed = body.replace(b"/", b"\\/")
-    assert json.loads(body_without_key(slashed, key)) == {"a": "***"}
-    assert body_without_key(b'{"a":"none"}', Secret("none")) == b'{"a":"none"}'
+    assert json.loads(Concealer(key).body(slashed)) == {"a": "***"}
+    assert Concealer(Secret("none")).body(b'{"a":"none"}') == b'{"a":"none"}'
 
 
 @pytest.mark.parametrize(
