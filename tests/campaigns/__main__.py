@@ -15,6 +15,7 @@ from tests.campaigns import (
     hostile_campaign,
     poison_campaign,
     rolling_campaign,
+    rotation_campaign,
 )
 from tests.campaigns.checker import Finding, table
 
@@ -24,6 +25,7 @@ CAMPAIGNS: dict[str, Callable[..., list[Finding]]] = {
     "hostile": hostile_campaign.run,
     "poison": poison_campaign.run,
     "rolling": rolling_campaign.run,
+    "rotation": rotation_campaign.run,
 }
 
 

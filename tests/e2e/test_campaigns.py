@@ -14,6 +14,7 @@ from tests.campaigns import (
     hostile_campaign,
     poison_campaign,
     rolling_campaign,
+    rotation_campaign,
 )
 from tests.campaigns.checker import Finding, table
 
@@ -30,6 +31,7 @@ SEED = 4275  # of 5,000 the one that draws most kinds of faults (10 of 11) in so
         pytest.param(faults_campaign.run, 24, id="faults"),
         pytest.param(poison_campaign.run, 0, id="poison"),
         pytest.param(rolling_campaign.run, 0, id="rolling"),
+        pytest.param(rotation_campaign.run, 0, id="rotation"),
         pytest.param(BLACKHOLES, 3, id="blackholes"),
         pytest.param(HOSTILE, 0, id="hostile"),
     ],
