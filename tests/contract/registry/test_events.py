@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from services.registry.events import following
 from shared import ids
 from shared.domain import EventType
 from tests.contract.registry.conftest import Registry, refused
@@ -190,7 +191,7 @@ def test_only_admins_read_the_feed(registry: Registry) -> None:
 
 
 def test_a_page_that_would_be_empty_waits_for_an_event_when_asked(
-    registry: Registry, hand: Hand
+    registry: Registry, hand: Hand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     last = newest(registry)
     work = soon(hand.provider)
@@ -201,6 +202,7 @@ def test_a_page_that_would_be_empty_waits_for_an_event_when_asked(
     assert answer.headers["Preference-Applied"] == "wait=9"
     made = work.get()
     # Another process's event, and only the wanted type.
+    monkeypatch.setattr(following, "LOOK_SECONDS", 0.05)
     work = soon(hand.check, made["id"], "m")
     answer = registry.get(f"{EVENTS}?after={last}&type=models.changed", Prefer="wait=9")
     assert time.monotonic() - began < 4

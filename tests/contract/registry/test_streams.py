@@ -107,8 +107,9 @@ def test_a_stream_holds_only_what_is_wanted(registry: Registry) -> None:
     stream = answer.iter_encoded()
     assert next(stream) == PING
     assert next(stream).startswith(b"id: %d\n" % (begin + 61))
-    soon(append, registry, 1)
-    soon(append, registry, 1, wanted)
+    append(registry, 1)
+    append(registry, 1, wanted)
+    registry.parts.followers.look_now()
     assert next(stream).startswith(b"id: %d\n" % (begin + 63))
     answer.close()
 
