@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+from shared.domain import DiscoveryStatus
 from shared.store import checks, discovery, events
 from shared.store.checks import CheckClaim
 from shared.store.database import Database
 from shared.store.discovery import Candidate, Claim, Finding, Standing
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,14 @@ class Observation:
 
     key_works: bool
     revision: int | None
+
+
+def note_change(provider_id: str, before: DiscoveryStatus, now: DiscoveryStatus) -> None:
+    """One line for each change of a status; nothing of the provider but its id."""
+    logger.info(
+        "a provider's status changed",
+        extra={"provider": provider_id, "was": before.value, "status": now.value},
+    )
 
 
 class Ledger:
@@ -43,7 +55,9 @@ class Ledger:
                 unsettled = discovery.unsettled(tx)
             if unsettled:
                 with self._database.write() as tx:
-                    discovery.settle(tx, now=now)
+                    disabled = discovery.settle(tx, now=now)
+                for provider_id, before in disabled.items():
+                    note_change(provider_id, before, DiscoveryStatus.DISABLED)
             return found
 
         return await self._run(work)

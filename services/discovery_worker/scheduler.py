@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from services.discovery_worker.checker import Checker
-from services.discovery_worker.ledger import Ledger, Observation
+from services.discovery_worker.ledger import Ledger, Observation, note_change
 from services.discovery_worker.verdict import HEALTHY, Moment, chosen, judge
 from shared.crypto import Sealer
 from shared.domain import DiscoveryStatus
@@ -181,14 +181,7 @@ class Scheduler:
         if not await self._ledger.record(claim, finding, now=now):
             self.look_soon()  # it has changed since, and so is due
         elif finding.status is not claim.status:
-            logger.info(
-                "a provider's status changed",
-                extra={
-                    "provider": claim.provider_id,
-                    "was": claim.status.value,
-                    "status": finding.status.value,
-                },
-            )
+            note_change(claim.provider_id, claim.status, finding.status)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         claim = self._running.pop(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,10 +20,11 @@ def unsettled(tx: sa.Connection) -> bool:
     return bool(tx.execute(_disabled().limit(1)).first() or tx.execute(_deleted().limit(1)).first())
 
 
-def settle(tx: sa.Connection, *, now: float) -> None:
+def settle(tx: sa.Connection, *, now: float) -> Mapping[str, DiscoveryStatus]:
     """Give disabled providers that verdict (their models stay), and forget deleted ones.
 
-    A refresh of a disabled provider is answered by that verdict.
+    A refresh of a disabled provider is answered by that verdict. Returns what those that got it now
+    were before.
     """
     for gone in tx.execute(_deleted()).scalars().all():
         # In the order in which a finding is written, so that neither waits for the other's rows.
@@ -31,10 +33,12 @@ def settle(tx: sa.Connection, *, now: float) -> None:
     found = tx.execute(_disabled()).all()
     # All rows first: whoever has appended an event holds all others up.
     settled = [(row, _disable(tx, row.id, now)) for row in found]
+    disabled: dict[str, DiscoveryStatus] = {}
     for row, revision in settled:
         before = DiscoveryStatus(row.status or DiscoveryStatus.PENDING)
         if revision is None or before is DiscoveryStatus.DISABLED:
             continue
+        disabled[row.id] = before
         events.append(
             tx,
             EventType.STATUS_CHANGED,
@@ -43,6 +47,7 @@ def settle(tx: sa.Connection, *, now: float) -> None:
             at=now,
             detail=moved(before, DiscoveryStatus.DISABLED),
         )
+    return disabled
 
 
 def _disable(tx: sa.Connection, provider_id: str, now: float) -> int | None:

@@ -162,6 +162,32 @@ def test_who_is_asked_for_is_checked_at_once_and_once(play: Play) -> None:
     play(scene)
 
 
+def test_the_log_has_one_line_for_each_change_of_a_status(
+    play: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    async def scene(stage: Stage) -> None:
+        acme = stage.registry.add("acme", "http://acme.test:8000/secret-path", key="sk-1")
+        async with working(stage):
+            await stage.listed(acme)
+            stage.registry.refresh(acme)
+            stage.scheduler.look_soon()
+            await stage.until(lambda: stage.refresh_seen(acme) == 1)
+            stage.registry.enable(acme, False)
+            stage.scheduler.look_soon()
+            await stage.until(lambda: caplog.text.count("status changed") == 2)
+
+    play(scene)
+    told = [record for record in caplog.records if "status changed" in record.message]
+    assert [(r.__dict__["was"], r.__dict__["status"]) for r in told] == [
+        ("pending", "ok"),
+        ("ok", "disabled"),
+    ]
+    assert all(record.__dict__["provider"].startswith("prov_") for record in told)
+    assert "secret-path" not in str([record.__dict__ for record in told])
+
+
 def test_a_refresh_is_answered_whatever_the_backoff_and_needs_no_message(play: Play) -> None:
     async def scene(stage: Stage) -> None:
         acme = stage.registry.add("acme")
