@@ -9,6 +9,7 @@ see a gap read the database.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -131,7 +132,8 @@ class Relay:
             lambda tx: leases.lead(tx, DUTY, holder=self._holder, seconds=LEASE_SECONDS)
         )
         if self._leads and not led:
-            logger.info("this process relays the events")
+            held = {"holder": self._holder, "pid": os.getpid()}
+            logger.info("this process relays the events", extra=held)
             self._published = None
 
     def _compare(self) -> None:
