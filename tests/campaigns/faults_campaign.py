@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections import Counter
 from pathlib import Path
 
 from tests.campaigns.checker import Evidence, Finding, check, ends
-from tests.campaigns.faults import Injector, Say
+from tests.campaigns.faults import Faults, Injector, Say
 from tests.campaigns.jobtable import JobTable
 from tests.campaigns.load import Load, Shape
 from tests.campaigns.stage import LEASE_SECONDS, Stage, stage
@@ -39,7 +40,8 @@ def begin(setting: Stage, *, seed: int, pause: float, say: Say) -> tuple[Load, I
     system = setting.system
     load = Load(system.url, system.admin_key, setting.model, run=f"s{seed}", shape=SHAPE, seed=seed)
     load.start()
-    injector = Injector(setting, seed=seed, pause=pause, say=say)
+    dice = random.Random(seed)
+    injector = Injector(Faults(setting, dice).menu(), dice=dice, pause=pause, say=say)
     injector.start()
     return load, injector
 

@@ -1,4 +1,4 @@
-"""What a campaign plays on: a system, a counting upstream, a Valkey and a second chat worker."""
+"""What a campaign plays on: a system, a counting upstream, a Valkey, processes beside the runner's."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from tests.valkey import OwnValkey
 LEASE_SECONDS = 3
 
 
-class ExtraWorker:
-    """A chat worker beside the runner's own, so that the living can notice the dead."""
+class Extra:
+    """A process of one service beside the runner's own, so that the living can notice the dead."""
 
-    def __init__(self, environ: Mapping[str, str], log: Path) -> None:
+    def __init__(self, module: str, environ: Mapping[str, str], log: Path) -> None:
+        self.log = log
+        self._module = module
         self._environ = environ
-        self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -32,11 +33,15 @@ class ExtraWorker:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Start it (again); it is ready some time later."""
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "services.chat_worker"],
+                [sys.executable, "-m", self._module],
                 cwd=ROOT,
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
@@ -55,13 +60,17 @@ class ExtraWorker:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Everything runs; `model` is what to ask for. `extra` is None without a second worker."""
+    """Everything runs; `model` is what to ask for. `extra` is None without a second worker.
+
+    `environ` is for processes beside those of the runner.
+    """
 
     system: System
     upstream: Remote
     valkey: OwnValkey
-    extra: ExtraWorker | None
+    extra: Extra | None
     model: str
+    environ: Mapping[str, str]
 
 
 @contextmanager
@@ -83,12 +92,14 @@ def stage(
         }
         system = stack.enter_context(System(folder / "data", env=settings))
         provider = system.api.add_provider("campaign", upstream.url)
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("DRAGOMAN_")}
+        own = {"DRAGOMAN_DATA_DIR": str(system.data_dir), "PYTHONPATH": str(ROOT)}
+        allow = {"DRAGOMAN_OUTBOUND_ALLOW": "loopback", "DRAGOMAN_PORT": str(system.port)}
+        environ = {**inherited, **allow, **settings, **own}
         extra = None
         if second_worker:
-            inherited = {k: v for k, v in os.environ.items() if not k.startswith("DRAGOMAN_")}
-            own = {"DRAGOMAN_DATA_DIR": str(system.data_dir), "PYTHONPATH": str(ROOT)}
-            allow = {"DRAGOMAN_OUTBOUND_ALLOW": "loopback", "DRAGOMAN_PORT": str(system.port)}
-            extra = ExtraWorker({**inherited, **allow, **settings, **own}, folder / "extra.log")
+            extra = Extra("services.chat_worker", environ, folder / "extra.log")
             extra.start()
             stack.callback(extra.end, signal.SIGTERM)
-        yield Stage(system, upstream, valkey, extra, f"{provider['slug']}/sim-model")
+        model = f"{provider['slug']}/sim-model"
+        yield Stage(system, upstream, valkey, extra, model, environ)
