@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import pytest
 
 from shared.errors import OutboundForbidden, UpstreamFailure
-from shared.upstream import ConnectionLost, DiscoveryFailure, Target, UpstreamClient
+from shared.upstream import ConnectionLost, DiscoveryFailure, Obstacle, Target, UpstreamClient
 from shared.upstream.addresses import LOOPBACK
 from shared.upstream.endpoint import resolve
 from shared.upstream.guard import AddressInfo
@@ -122,6 +122,24 @@ def test_no_name_that_leads_to_a_forbidden_address_is_dialled(listeners: Trap) -
     async def main() -> None:
         async with client(CLOSED, to_loopback) as calling:
             assert set(await codes(calling, targets)) == {OutboundForbidden.code}
+
+    run(main())
+    assert listeners.connections() == 0
+
+
+def test_a_provider_that_is_only_tested_is_not_dialled_either(listeners: Trap) -> None:
+    """The steps of POST /v1/providers/test: looking up, and dialling what somebody slips in."""
+    spellings = [*LOOPBACK_SPELLINGS, *(typed.strip() for typed, *_ in NAMES)]
+    forged = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", listeners.port))]
+
+    async def main() -> None:
+        async with client(CLOSED, to_loopback) as calling:
+            for typed in spellings:
+                found = resolve(at_port(typed, listeners.port))
+                with pytest.raises(Obstacle, match="Expected an address that may be called"):
+                    await calling.probe.resolve(found.host, found.port, seconds=1)
+            with pytest.raises(Obstacle, match="this machine"):
+                await calling.probe.connect(forged, seconds=1)
 
     run(main())
     assert listeners.connections() == 0
