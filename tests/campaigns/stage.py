@@ -1,4 +1,4 @@
-"""What a campaign plays on: a system, a counting upstream, a Valkey, processes beside the runner's."""
+"""What a campaign plays on: a system, a counting upstream, a Valkey, and other processes."""
 
 from __future__ import annotations
 
