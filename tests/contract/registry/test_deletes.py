@@ -127,6 +127,9 @@ def test_the_impact_of_a_delete_is_told_before_it(registry: Registry) -> None:
     ids = [registry.submit(f"{made['slug']}/m")["id"] for _ in range(4)]
     last = registry.submit(f"{made['slug']}/m")
     registry.submit(f"{other['slug']}/m")
+    with registry.database.write() as tx:  # the first one came long before the last
+        first = chat_job.c.id == ids[0].removeprefix("chatcmpl-")
+        tx.execute(sa.update(chat_job).where(first).values(created_at=5.0))
     registry.completed(ids[0], {"choices": []})  # its claim takes two
     found = impact(registry, made["slug"], who="ann")
     assert (found["queued"], found["running"]) == (3, 1)
