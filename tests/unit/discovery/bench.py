@@ -106,6 +106,16 @@ class Server:
             raise obstacle
 
 
+TYPED = "https://llm.test/v1"
+LIST = "https://llm.test/v1/models"
+OK = {"resolve": "ok", "connect": "ok", "tls": "ok", "models": "ok"}  # the steps of a good server
+
+
+def good(**more: Any) -> Server:
+    """A server that lists one model where it was typed."""
+    return Server({LIST: MODELS}, **more)
+
+
 @dataclass
 class Tested:
     """A report, read as a person would."""
