@@ -205,10 +205,10 @@ class _Choices:
 
 
 def _choice(index: int, fields: dict[str, Any]) -> dict[str, Any]:
-    said = fields.pop("delta", None) or {}
-    message = {"role": "assistant", "content": None, **said}
+    message = {"role": "assistant", "content": None, **(fields.get("delta") or {})}
     message["role"] = message["role"] or "assistant"
-    return {**fields, "index": index, "message": message}
+    rest = {name: fields[name] for name in fields if name not in ("index", "delta", "message")}
+    return {"index": index, "message": message, **rest}
 
 
 class _Calls:

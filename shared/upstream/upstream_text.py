@@ -86,6 +86,8 @@ def shown(text: str, key: Secret | None, limit: int = MESSAGE_CHARACTERS) -> str
 
 def message_of(document: Any, key: Secret | None) -> str:
     """What an error document says, or "" when it says nothing that can be shown."""
+    if isinstance(document, list) and len(document) == 1:  # Gemini's
+        document = document[0]
     if not isinstance(document, dict):
         return ""
     error = document.get("error")

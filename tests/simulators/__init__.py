@@ -12,11 +12,13 @@
 """
 
 from tests.simulators._accepting import accepting
+from tests.simulators._asked import Mode
 from tests.simulators._http import Reply, Request, json_reply
 from tests.simulators._ledger import Calls, Stats
 from tests.simulators._running import Remote, Running, running, spawned
-from tests.simulators._simulator import Dialect, Mode, Simulator
+from tests.simulators._simulator import Dialect, Simulator
 from tests.simulators.counting import CountingSimulator
+from tests.simulators.gemini import gemini
 from tests.simulators.groq import groq
 from tests.simulators.litellm import litellm
 from tests.simulators.llama_cpp import llama_cpp, llama_cpp_old, llama_cpp_router
@@ -41,6 +43,7 @@ __all__ = [
     "Simulator",
     "Stats",
     "accepting",
+    "gemini",
     "groq",
     "json_reply",
     "litellm",

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from tests.simulators._asked import Mode
 from tests.simulators._offers import OFFERS, Unfit, Wish
-from tests.simulators._simulator import Mode
 
 REGISTER = (
     'curl -s localhost:8642/v1/providers -H "Authorization: Bearer $(cat .dragoman/admin.key)" '

@@ -65,7 +65,7 @@ def json_reply(document: Any, status: int = 200, **headers: str) -> Reply:
 
 
 class Exchange:
-    """One request and the one answer it may get, now or later."""
+    """One request and the one answer it may get, now or later, at once or in parts."""
 
     __slots__ = ("_connection", "closed", "on_closed", "request")
 
@@ -80,8 +80,24 @@ class Exchange:
         if not self.closed:
             self._connection.answered(reply.encoded())
 
+    def begin(self, content_type: str) -> None:
+        """Send the head of an answer whose body comes by `write`, until `end` or `drop`."""
+        lines = ("HTTP/1.1 200 OK", f"Content-Type: {content_type}", "Transfer-Encoding: chunked")
+        if not self.closed:
+            self._connection.sent("\r\n".join((*lines, "", "")).encode())
+
+    def write(self, data: bytes) -> None:
+        """Send a part of the body; nothing when the client has left."""
+        if not self.closed:
+            self._connection.sent(b"%x\r\n%s\r\n" % (len(data), data))
+
+    def end(self) -> None:
+        """The body is complete."""
+        if not self.closed:
+            self._connection.answered(b"0\r\n\r\n")
+
     def drop(self, *, reset: bool = False) -> None:
-        """Close the connection without an answer, by RST when `reset`."""
+        """Close the connection without an answer or in its middle, by RST when `reset`."""
         if not self.closed:
             self._connection.dropped(reset=reset)
 
@@ -113,6 +129,9 @@ class Connection(asyncio.Protocol):
             self._idle.cancel()
         if (exchange := self._finish()) is not None and exchange.on_closed is not None:
             exchange.on_closed()
+
+    def sent(self, data: bytes) -> None:
+        self._transport.write(data)
 
     def answered(self, data: bytes) -> None:
         self._finish()

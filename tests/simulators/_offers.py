@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tests.simulators._asked import Mode
 from tests.simulators._running import serve
-from tests.simulators._simulator import Mode, Simulator
+from tests.simulators._simulator import Simulator
 from tests.simulators.counting import CountingSimulator
+from tests.simulators.gemini import gemini
 from tests.simulators.groq import groq
 from tests.simulators.hostile import BEHAVIOURS, Hostile
 from tests.simulators.litellm import litellm
@@ -129,6 +131,9 @@ OFFERS: Final[Mapping[str, Offer]] = {
     "openrouter": of_dialect("OpenRouter: below /api/v1; lists without a key", openrouter),
     "together": of_dialect("Together: its list is a bare array", together),
     "groq": of_dialect("Groq: below /openai/v1; tells context windows", groq),
+    "gemini": of_dialect(
+        "Gemini: below /v1beta/openai; its tool calls have no index, its errors are lists", gemini
+    ),
     "no-models-route": of_dialect(
         "Perplexity and the like: chats, and has no models route", no_models_route
     ),

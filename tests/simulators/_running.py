@@ -19,9 +19,10 @@ import httpx
 import msgspec
 
 from tests.simulators._accepting import accepting
+from tests.simulators._asked import Mode, Route
 from tests.simulators._http import Connection
 from tests.simulators._ledger import Calls, Stats
-from tests.simulators._simulator import Mode, Route, Simulator
+from tests.simulators._simulator import Simulator
 
 ROOT = Path(__file__).parents[2]
 STOP_SECONDS = 10.0

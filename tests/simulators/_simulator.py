@@ -8,39 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import enum
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
+from tests.simulators._asked import ENDINGS, CallOptions, ChatRequest, Mode, Route
 from tests.simulators._http import Exchange, Reply, Request, json_reply
 from tests.simulators._ledger import Calls, Ledger
+from tests.simulators._streams import DONE, Pace, Player, Stream, like_openai
 
-Route = Literal["chat", "models"]
 HTML: Final = Reply(200, b"<!doctype html><title>Welcome</title><h1>It works!</h1>", "text/html")
 # llama.cpp's; most others refuse the connection, or let it wait, while they load.
 LOADING: Final = json_reply(
     {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}}, 503
 )
 KEPT_REQUESTS: Final = 1000
-
-
-class Mode(enum.StrEnum):
-    """How a route behaves."""
-
-    NORMAL = "normal"
-    WRONG_KEY = "wrong-key"  # 401 whatever the key
-    HTML = "html"  # 200 with a web page
-    ROUTE_MISSING = "route-missing"  # 404 of a path that this server does not have
-    LOADING = "loading"  # 503 while the model loads
-    RATE_LIMITED = "rate-limited"  # 429 with the simulator's Retry-After
-    UNPAID = "unpaid"  # 402
-    SERVER_ERROR = "server-error"  # 500
-    ERROR_IN_200 = "error-in-200"  # 200 whose document is an error
-    SILENT = "silent"  # reads the request and never answers: a black hole
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +46,9 @@ class Dialect:
     base: str = "/v1"  # before /models and /chat/completions
     public: Mapping[str, Reply] = field(default_factory=dict)  # other paths, open to all
     content_type: str = "application/json"  # of good answers
-
-
-class CallOptions(msgspec.Struct):
-    """The `sim` field of a chat request: what this one call asks for."""
-
-    latency: float | None = None  # seconds; None: the simulator's own
-    status: int = 200
-    retry_after: str | None = None
-    drop: Literal["close", "reset"] | None = None  # end without an answer, after the latency
-    html: bool = False
-    good_after: int | None = None  # calls of this mark after this many are answered normally
-
-
-class ChatRequest(msgspec.Struct):
-    """The fields of a chat request that the simulators act on."""
-
-    model: str = ""
-    messages: list[msgspec.Raw] | None = None
-    user: str = ""  # the mark: whose call this is
-    sim: CallOptions | None = None
+    stream: Stream = like_openai
+    stream_error: Callable[[str], bytes] | None = None  # None: the error's document as an event
+    stream_type: str = "text/event-stream"
 
 
 class Simulator:
@@ -93,12 +61,14 @@ class Simulator:
         models: Sequence[str] = ("sim-model",),
         key: str | None = None,
         latency: float = 0.0,
+        every: float = 0.0,
         keep_alive: float = 5.0,
     ) -> None:
         self.dialect = dialect
         self.models = list(models)
         self.key = key
         self.latency = latency
+        self.every = every  # seconds from chunk to chunk
         self.keep_alive = keep_alive
         self.retry_after: str | None = "2"
         self.modes: dict[Route, Mode] = {"chat": Mode.NORMAL, "models": Mode.NORMAL}
@@ -142,8 +112,10 @@ class Simulator:
             return self.dialect.no_such_path
         if request.method != "GET":
             return self.dialect.wrong_method
-        if (mode := self.modes["models"]) is not Mode.NORMAL:
-            return self._misbehaviour(mode)
+        if (mode := self.modes["models"]) is Mode.SILENT:
+            return None
+        if (reply := self._misbehaviour(mode)) is not None:
+            return reply
         if self.dialect.models_need_key and (refusal := self._refusal(request)) is not None:
             return refusal
         return self._good(self.dialect.list_models(self.models))
@@ -189,17 +161,29 @@ class Simulator:
             self.ledger.drop(calls)
             exchange.drop(reset=options.drop == "reset")
             return
-        self.ledger.answer(calls)
-        exchange.reply(self._completion(exchange.request, chat, options))
+        if (refusal := self._refused(exchange.request, chat, options)) is not None:
+            self.ledger.answer(calls)
+            exchange.reply(refusal)
+            return
+        own = chat.model in self.models or not self.models
+        model = chat.model if own else self.models[0]
+        document = self.dialect.complete(exchange.request.json(), model)
+        if chat.stream and self.modes["chat"] is not Mode.NO_STREAMS:
+            self._stream(exchange, document, chat, options, calls)
+        else:
+            self.ledger.answer(calls)
+            exchange.reply(self._good(document))
 
-    def _completion(self, request: Request, chat: ChatRequest, options: CallOptions) -> Reply:
+    def _refused(self, request: Request, chat: ChatRequest, options: CallOptions) -> Reply | None:
         mode = self.modes["chat"]
-        if mode is not Mode.NORMAL and (reply := self._misbehaviour(mode)) is not None:
+        if (reply := self._misbehaviour(mode)) is not None:
             return reply
         if (refusal := self._refusal(request)) is not None:
             return refusal
         if chat.messages is None:
             return self.dialect.fail(400, "'messages' is required")
+        if chat.stream_options is not None and mode is Mode.NO_STREAM_OPTIONS:
+            return self.dialect.fail(400, "Unrecognized request argument supplied: stream_options")
         if options.html:
             return HTML
         if options.status != 200:
@@ -207,9 +191,51 @@ class Simulator:
             return _after(reply, options.retry_after)
         if chat.model not in self.models and self.dialect.no_such_model is not None:
             return self.dialect.no_such_model(chat.model)
-        own = chat.model in self.models or not self.models
-        model = chat.model if own else self.models[0]
-        return self._good(self.dialect.complete(request.json(), model))
+        return None
+
+    def _stream(
+        self,
+        exchange: Exchange,
+        document: Any,
+        chat: ChatRequest,
+        options: CallOptions,
+        calls: Calls,
+    ) -> None:
+        ending = options.ending or ENDINGS.get(self.modes["chat"])
+        chunks = [*self.dialect.stream(document, chat.include_usage)]
+        if ending not in (None, "no-done"):
+            cut = len(chunks) // 2 if options.end_after is None else options.end_after
+            chunks = chunks[:cut]
+
+        def end() -> None:
+            match ending:
+                case "cut" | "reset":
+                    self.ledger.drop(calls)
+                    exchange.drop(reset=ending == "reset")
+                    return
+                case "stall":
+                    return
+                case "error":
+                    exchange.write(self._stream_error("The call asked for this failure."))
+                case None:
+                    exchange.write(DONE)
+            self.ledger.answer(calls)
+            exchange.end()
+
+        pace = Pace(
+            every=self.every if options.every is None else options.every,
+            pause=options.pause,
+            pause_before=options.pause_before,
+            hold_before=options.hold_before,
+            stamped=options.stamped,
+        )
+        exchange.begin(self.dialect.stream_type)
+        Player(exchange, chunks, pace, hold=self._held.append, on_end=end).play()
+
+    def _stream_error(self, message: str) -> bytes:
+        if self.dialect.stream_error is not None:
+            return self.dialect.stream_error(message)
+        return b"data: " + self.dialect.fail(500, message).body + b"\n\n"
 
     def _good(self, document: Any) -> Reply:
         return Reply(200, msgspec.json.encode(document), self.dialect.content_type)

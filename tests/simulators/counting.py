@@ -1,9 +1,10 @@
 """The upstream that counts calls by job mark, for load and fault tests.
 
 The mark travels in the request's `user` field, which Dragoman passes on unchanged; the answer's
-text is `answer to <mark>`, so that a result can be matched with its job. What a call shall be like
-is in its `sim` field (`CallOptions`). Control routes: `GET /sim/stats`, `GET /sim/calls`,
-`GET /sim/calls/<mark>`, `POST /sim/reset`, `/sim/hold`, `/sim/release`.
+text is `answer to <mark>`, so that a result can be matched with its job, or as many words as the
+call asks for. What a call shall be like is in its `sim` field (`CallOptions`). Control routes:
+`GET /sim/stats`, `GET /sim/calls`, `GET /sim/calls/<mark>`, `POST /sim/reset`, `/sim/hold`,
+`/sim/release`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tests.simulators import _tools
 from tests.simulators._http import Exchange, Reply, json_reply
 from tests.simulators._simulator import Dialect, Simulator
 
@@ -31,16 +33,32 @@ def list_models(ids: Sequence[str]) -> Any:
     return {"object": "list", "data": entries}
 
 
+def text_of(words: int) -> str:
+    """What a call with `"sim": {"words": n}` is told: n words, each a chunk of a stream."""
+    return " ".join(f"word{number}" for number in range(words))
+
+
 def complete(request: Mapping[str, Any], model: str) -> Any:
     """OpenAI's completion whose text names the mark."""
     mark = request.get("user", "")
-    message = {"role": "assistant", "content": f"answer to {mark}"}
+    message: dict[str, Any] = {"role": "assistant", "content": f"answer to {mark}"}
+    if words := (request.get("sim") or {}).get("words"):
+        message["content"] = text_of(words)
+    called = _tools.calls(request, f"call-{mark}-")
+    if called:
+        message = {"role": "assistant", "content": None, "tool_calls": called}
     return {
         "id": f"sim-{mark}",
         "object": "chat.completion",
         "created": CREATED,
         "model": model,
-        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "choices": [
+            {
+                "index": 0,
+                "message": message,
+                "finish_reason": "tool_calls" if called else "stop",
+            }
+        ],
         "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
     }
 

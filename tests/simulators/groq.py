@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.simulators._http import Reply, json_reply
 from tests.simulators._simulator import Dialect, Simulator
+from tests.simulators._streams import Chunk, spoken
 
 CREATED = 1_795_000_000
 
@@ -61,6 +62,21 @@ def complete(request: Mapping[str, Any], model: str) -> Any:
     }
 
 
+def stream(document: Mapping[str, Any], include_usage: bool) -> Sequence[Chunk]:
+    """The request's id in the first chunk, and usage also in the one that ends (unverified)."""
+    own = document["x_groq"]
+    first, *middle, last = spoken(
+        document,
+        include_usage=False,
+        opening={"role": "assistant", "content": ""},
+        choice={"logprobs": None},
+        without=("x_groq", "service_tier"),
+    )
+    last = {**last, "x_groq": {**own, "usage": document["usage"]}}
+    usage = {**last, "choices": [], "usage": document["usage"], "x_groq": None}
+    return [{**first, "x_groq": own}, *middle, last, *([usage] if include_usage else [])]
+
+
 GROQ = Dialect(
     name="groq",
     list_models=list_models,
@@ -73,6 +89,7 @@ GROQ = Dialect(
         404, f"The model `{name}` does not exist or you do not have access.", "model_not_found"
     ),
     base="/openai/v1",
+    stream=stream,
 )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.simulators._http import Reply, json_reply
 from tests.simulators._simulator import Dialect, Simulator
+from tests.simulators._streams import Chunk, spoken
 
 CREATED = 1_677_610_602
 NO_DATABASE = {
@@ -65,6 +66,19 @@ def complete(request: Mapping[str, Any], model: str) -> Any:
     }
 
 
+def stream(document: Mapping[str, Any], include_usage: bool) -> Sequence[Chunk]:
+    """As recorded: the role beside the first piece, usage beside a choice that says nothing."""
+    usage_choices = [{"index": 0, "delta": {}}]
+    chunks = spoken(document, include_usage, opening=None, usage_choices=usage_choices)
+    (first,) = chunks[0]["choices"]
+    first["delta"] = {"role": "assistant", **first["delta"]}
+    for chunk in chunks:
+        for choice in chunk["choices"]:
+            if choice.get("finish_reason") is None:
+                choice.pop("finish_reason", None)
+    return chunks
+
+
 LITELLM = Dialect(
     name="litellm",
     list_models=list_models,
@@ -76,6 +90,8 @@ LITELLM = Dialect(
     wrong_method=json_reply({"detail": "Method Not Allowed"}, 405),
     no_such_model=no_such_model,
     public={"/": json_reply("LiteLLM: RUNNING")},
+    stream=stream,
+    stream_type="text/event-stream; charset=utf-8",
 )
 
 

@@ -11,8 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from tests.simulators._http import Reply, json_reply
 from tests.simulators._simulator import LOADING, Dialect, Simulator
+from tests.simulators._streams import Chunk, spoken
 
 CREATED = 1_795_352_987
 JSON = "application/json; charset=utf-8"
@@ -109,6 +112,19 @@ def complete(request: Mapping[str, Any], model: str) -> Any:
     }
 
 
+def stream(document: Mapping[str, Any], include_usage: bool) -> Sequence[Chunk]:
+    """A role and a null first; `timings` last, beside the usage where that was asked for."""
+    opening = {"role": "assistant", "content": None}
+    *chunks, last = spoken(document, include_usage, opening=opening, without=("timings",))
+    return [*chunks, {**last, "timings": document["timings"]}]
+
+
+def stream_error_old(message: str) -> bytes:
+    """A field of its own, and no `data`."""
+    error = {"code": 500, "message": message, "type": "server_error"}
+    return b"error: " + msgspec.json.encode(error) + b"\n\n"
+
+
 LLAMA_CPP = Dialect(
     name="llama.cpp",
     list_models=list_models,
@@ -121,8 +137,11 @@ LLAMA_CPP = Dialect(
     loading=replace(LOADING, content_type=JSON),
     public={"/health": replace(json_reply({"status": "ok"}), content_type=JSON)},
     content_type=JSON,
+    stream=stream,
 )
-LLAMA_CPP_OLD = replace(LLAMA_CPP, name="llama.cpp-old", models_need_key=False)
+LLAMA_CPP_OLD = replace(
+    LLAMA_CPP, name="llama.cpp-old", models_need_key=False, stream_error=stream_error_old
+)
 
 
 def router_dialect(statuses: dict[str, str]) -> Dialect:

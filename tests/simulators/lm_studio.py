@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.simulators._http import Reply, json_reply
 from tests.simulators._simulator import Dialect, Simulator
+from tests.simulators._streams import Chunk, spoken
 
 JSON = "application/json; charset=utf-8"
 UNEXPECTED = Reply(200, b'{"error":"Unexpected endpoint or method."}', JSON)
@@ -57,6 +58,18 @@ def complete(request: Mapping[str, Any], model: str) -> Any:
     }
 
 
+def stream(document: Mapping[str, Any], include_usage: bool) -> Sequence[Chunk]:
+    """A role in every delta but the last (unverified)."""
+    return spoken(
+        document,
+        include_usage,
+        opening=None,
+        each={"role": "assistant"},
+        choice={"logprobs": None},
+        without=("stats",),
+    )
+
+
 LM_STUDIO = Dialect(
     name="lm-studio",
     list_models=list_models,
@@ -67,6 +80,7 @@ LM_STUDIO = Dialect(
     wrong_method=UNEXPECTED,
     no_such_model=no_such_model,
     content_type=JSON,
+    stream=stream,
 )
 DOWNLOADED = ("qwen2.5-7b-instruct", "google/gemma-3-4b", "text-embedding-nomic-embed-text-v1.5")
 

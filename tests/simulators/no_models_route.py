@@ -5,11 +5,12 @@ Its gateway answers web pages: 404 for the route, 401 for a wrong key.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.simulators._http import Reply, json_reply
 from tests.simulators._simulator import Dialect, Simulator
+from tests.simulators._streams import Chunk, spoken
 
 
 def fail(status: int, message: str) -> Reply:
@@ -40,6 +41,20 @@ def complete(request: Mapping[str, Any], model: str) -> Any:
     }
 
 
+def stream(document: Mapping[str, Any], include_usage: bool) -> Sequence[Chunk]:
+    """The message so far beside every delta, and usage in every chunk (unverified)."""
+    chunks = spoken(
+        document, include_usage=False, opening={"role": "assistant", "content": ""}, last={}
+    )
+    text = ""
+    for chunk in chunks:
+        (choice,) = chunk["choices"]
+        text += choice["delta"].get("content", "")
+        choice["message"] = {"role": "assistant", "content": text}
+        chunk["usage"] = document["usage"]
+    return chunks
+
+
 NO_MODELS_ROUTE = Dialect(
     name="no-models-route",
     list_models=None,
@@ -48,6 +63,7 @@ NO_MODELS_ROUTE = Dialect(
     unauthorized=page(401, "Authorization Required"),
     no_such_path=page(404, "Not Found"),
     wrong_method=page(405, "Not Allowed"),
+    stream=stream,
     no_such_model=lambda name: fail(400, f"Invalid model '{name}'."),
 )
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.simulators._http import Reply, json_reply
 from tests.simulators._simulator import Dialect, Simulator
+from tests.simulators._streams import Chunk, frame, spoken
 
 MODIFIED = 1_794_000_000
 _TYPES = {400: "invalid_request_error", 404: "not_found_error"}
@@ -49,6 +50,19 @@ def complete(request: Mapping[str, Any], model: str) -> Any:
     }
 
 
+def stream(document: Mapping[str, Any], include_usage: bool) -> Sequence[Chunk]:
+    """A role and a content, if empty, in every delta."""
+    each = {"role": "assistant", "content": ""}
+    return spoken(document, include_usage, opening=None, each=each, last=each)
+
+
+def stream_error(_message: str) -> bytes:
+    """An empty chunk: the error is read as an answer in which nothing is said (openai.go)."""
+    delta = {"role": "assistant", "content": ""}
+    choice = {"index": 0, "delta": delta, "finish_reason": None}
+    return frame({"id": "chatcmpl-417", "object": "chat.completion.chunk", "choices": [choice]})
+
+
 OLLAMA = Dialect(
     name="ollama",
     list_models=list_models,
@@ -59,6 +73,8 @@ OLLAMA = Dialect(
     wrong_method=Reply(405, b"405 method not allowed", "text/plain"),
     no_such_model=lambda name: fail(404, f"model '{name}' not found"),
     models_need_key=False,
+    stream=stream,
+    stream_error=stream_error,
     public={"/": Reply(200, b"Ollama is running", "text/plain; charset=utf-8")},
 )
 

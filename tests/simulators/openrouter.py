@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.simulators._http import Reply, json_reply
 from tests.simulators._simulator import Dialect, Simulator
+from tests.simulators._streams import Chunk, frame, spoken
 
 CREATED = 1_795_000_000
 CONTEXT = 200_000
@@ -80,6 +81,42 @@ def complete(request: Mapping[str, Any], model: str) -> Any:
     }
 
 
+WAITING = b": OPENROUTER PROCESSING\n\n"
+
+
+def stream(document: Mapping[str, Any], include_usage: bool) -> Sequence[Chunk]:
+    """Comments until the first token; usage beside a choice that says nothing."""
+    silence = {"role": "assistant", "content": ""}
+    choice = {"native_finish_reason": None, "logprobs": None}
+    chunks = spoken(
+        document,
+        include_usage,
+        opening=None,
+        each={"role": "assistant"},
+        last=silence,
+        choice=choice,
+        final={"native_finish_reason": "stop"},
+        usage_choices=[{"index": 0, "delta": silence, "finish_reason": None, **choice}],
+    )
+    return [WAITING, WAITING, *chunks]
+
+
+def stream_error(message: str) -> bytes:
+    """A chunk that carries the error, and a choice that ends for it."""
+    delta = {"role": "assistant", "content": ""}
+    choice = {"index": 0, "delta": delta, "finish_reason": "error"}
+    return frame(
+        {
+            "id": "gen-1795000000-0123456789abcdefghij",
+            "object": "chat.completion.chunk",
+            "created": CREATED,
+            "provider": "Simulated",
+            "error": {"code": 502, "message": message},
+            "choices": [choice],
+        }
+    )
+
+
 OPENROUTER = Dialect(
     name="openrouter",
     list_models=list_models,
@@ -92,6 +129,8 @@ OPENROUTER = Dialect(
     no_such_model=lambda name: fail(400, f"{name} is not a valid model ID"),
     models_need_key=False,
     base="/api/v1",
+    stream=stream,
+    stream_error=stream_error,
 )
 
 

@@ -1,7 +1,8 @@
 """Hugging Face's text-generation-inference (UPSTREAMS.md section 2).
 
 Lists its one model without checking the key, ignores the body's `model`, reports errors as a
-string beside `error_type`, and answers 401 with an empty body.
+string beside `error_type`, and answers 401 with an empty body. Its events have no space after the
+colon.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from tests.simulators._http import Reply, json_reply
 from tests.simulators._simulator import Dialect, Simulator
+from tests.simulators._streams import Chunk, spoken
 
 _TYPES = {
     422: "validation",
@@ -49,6 +53,30 @@ def complete(request: Mapping[str, Any], model: str) -> Any:
     }
 
 
+def stream(document: Mapping[str, Any], include_usage: bool) -> Sequence[Chunk]:
+    """A role in every delta."""
+    each = {"role": "assistant"}
+    chunks = spoken(
+        document,
+        include_usage,
+        opening=None,
+        each=each,
+        last={**each, "content": ""},
+        choice={"logprobs": None},
+        chunk={"usage": None},
+    )
+    return [_event(chunk) for chunk in chunks]
+
+
+def stream_error(message: str) -> bytes:
+    """An object, unlike its other errors."""
+    return _event({"error": {"message": message, "http_status_code": 424}})
+
+
+def _event(document: Mapping[str, Any]) -> bytes:
+    return b"data:" + msgspec.json.encode(document) + b"\n\n"
+
+
 TGI = Dialect(
     name="tgi",
     list_models=list_models,
@@ -59,6 +87,8 @@ TGI = Dialect(
     wrong_method=Reply(405),
     no_such_model=None,
     models_need_key=False,
+    stream=stream,
+    stream_error=stream_error,
     public={"/health": Reply(200)},
 )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.simulators._http import Reply, json_reply
 from tests.simulators._simulator import Dialect, Simulator
+from tests.simulators._streams import Chunk, spoken
 
 CREATED = 1_795_000_000
 
@@ -66,6 +67,24 @@ def complete(request: Mapping[str, Any], model: str) -> Any:
     }
 
 
+def stream(document: Mapping[str, Any], include_usage: bool) -> Sequence[Chunk]:
+    """The text twice, and usage in the chunk that ends, asked for or not (unverified)."""
+    chunks = spoken(
+        document,
+        include_usage=False,
+        opening=None,
+        each={"role": "assistant", "tool_calls": None},
+        last={"role": "assistant", "content": ""},
+        choice={"logprobs": None, "seed": None},
+        chunk={"usage": None},
+        without=("prompt",),
+    )
+    for chunk in chunks:
+        (choice,) = chunk["choices"]
+        choice["text"] = choice["delta"]["content"]
+    return [*chunks[:-1], {**chunks[-1], "usage": document["usage"]}]
+
+
 TOGETHER = Dialect(
     name="together",
     list_models=list_models,
@@ -75,6 +94,7 @@ TOGETHER = Dialect(
     no_such_path=json_reply({"error": {"message": "Not found", "type": "not_found"}}, 404),
     wrong_method=json_reply({"error": {"message": "Not found", "type": "not_found"}}, 404),
     no_such_model=lambda name: fail(404, f"Unable to access model {name}.", "model_not_available"),
+    stream=stream,
 )
 
 

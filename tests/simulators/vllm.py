@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from tests.simulators import _tools
 from tests.simulators._http import Reply, json_reply
 from tests.simulators._simulator import Dialect, Simulator
+from tests.simulators._streams import DONE, Chunk, spoken
 
 CREATED = 1_795_000_000
 _TYPES = {400: "BadRequestError", 404: "NotFoundError", 429: "RateLimitError"}
@@ -53,19 +55,23 @@ def list_models(ids: Sequence[str]) -> Any:
 
 
 def complete(request: Mapping[str, Any], model: str) -> Any:
-    """An answer with `reasoning` beside the content and vLLM's own top-level fields."""
+    """An answer with `reasoning` beside the content and vLLM's own top-level fields.
+
+    Where tools are offered, it calls them and says nothing.
+    """
+    called = _tools.calls(request, "chatcmpl-tool-")
     message: dict[str, Any] = {
         "role": "assistant",
-        "content": f"vLLM answers {len(request['messages'])} message(s).",
+        "content": None if called else f"vLLM answers {len(request['messages'])} message(s).",
         "refusal": None,
         "reasoning": "The user wants an answer.",
-        "tool_calls": [],
+        "tool_calls": called,
     }
     choice = {
         "index": 0,
         "message": message,
         "logprobs": None,
-        "finish_reason": "stop",
+        "finish_reason": "tool_calls" if called else "stop",
         "stop_reason": None,
     }
     return {
@@ -88,6 +94,19 @@ def complete_old(request: Mapping[str, Any], model: str) -> Any:
     return answer
 
 
+def stream(document: Mapping[str, Any], include_usage: bool) -> Sequence[Chunk]:
+    """A role first; reasoning, then content or calls; a last delta that says nothing."""
+    return spoken(
+        document,
+        include_usage,
+        opening={"role": "assistant", "content": ""},
+        last={"content": ""},
+        choice={"logprobs": None},
+        final={"stop_reason": None},
+        without=("prompt_logprobs", "kv_transfer_params"),
+    )
+
+
 VLLM = Dialect(
     name="vllm",
     list_models=list_models,
@@ -98,6 +117,9 @@ VLLM = Dialect(
     wrong_method=json_reply({"detail": "Method Not Allowed"}, 405),
     no_such_model=lambda name: fail(404, f"The model `{name}` does not exist."),
     public={"/health": Reply(200), "/version": json_reply({"version": "0.10.1"})},
+    stream=stream,
+    stream_error=lambda message: b"data: " + fail(500, message).body + b"\n\n" + DONE,
+    stream_type="text/event-stream; charset=utf-8",
 )
 VLLM_OLD = replace(
     VLLM,
@@ -106,6 +128,7 @@ VLLM_OLD = replace(
     fail=fail_flat,
     no_such_model=lambda name: fail_flat(404, f"The model `{name}` does not exist."),
     public={"/health": Reply(200), "/version": json_reply({"version": "0.8.5"})},
+    stream_error=lambda message: b"data: " + fail_flat(500, message).body + b"\n\n" + DONE,
 )
 
 
