@@ -67,8 +67,10 @@ class Moody(Ledger):
     """A ledger whose database can be away."""
 
     away = False
+    looks = 0
 
     async def look(self, **arguments: Any) -> Sequence[Candidate]:
+        self.looks += 1
         self._answer()
         return await super().look(**arguments)
 

@@ -8,7 +8,7 @@ import pytest
 
 from services.discovery_worker import scheduler
 from services.discovery_worker.ledger import Ledger
-from services.discovery_worker.scheduler import RESERVED, SLOTS
+from services.discovery_worker.scheduler import RESERVED, REST_SECONDS, SLOTS
 from shared.store import catalogue
 from tests.unit.discovery.conftest import TIMEOUT, Play, Stage, working
 
@@ -197,5 +197,20 @@ def test_two_workers_ask_one_server_one_at_a_time(play: Play) -> None:
             await stage.servers.release("shared")
             await stage.listed(*ids)
         assert stage.servers.most_open["shared"] == 1
+
+    play(scene)
+
+
+def test_however_often_it_is_told_the_database_is_asked_ten_times_a_second_at_most(
+    play: Play,
+) -> None:
+    async def scene(stage: Stage) -> None:
+        clock = asyncio.get_running_loop().time
+        async with working(stage):
+            began = clock()
+            while clock() - began < 0.4:
+                stage.scheduler.look_soon()
+                await asyncio.sleep(0.002)
+            assert 2 <= stage.ledger.looks <= (clock() - began) / REST_SECONDS + 2
 
     play(scene)
