@@ -166,7 +166,9 @@ def _check(setting: Stage, load: Load, say: Say) -> list[Finding]:
     accepted = [*load.accepted, *load.plain]
     calls = setting.upstream.calls()
     evidence = Evidence(accepted, load.collect(), load.first_seen, calls, tolerated=())
-    say(f"jobs: {dict(ends(evidence))}")
+    took = sorted(entry.took for entry in load.accepted)
+    p50, p99 = took[len(took) // 2] * 1000, took[int(len(took) * 0.99)] * 1000
+    say(f"jobs: {dict(ends(evidence))}; submit p50 {p50:.0f} ms, p99 {p99:.0f} ms")
     refused = Finding("19", "chats that were refused during rotations")
     refused.broken.extend(f"{one.mark}: {one.why}" for one in load.refused)
     return [refused, *check(evidence)]
