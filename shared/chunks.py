@@ -23,7 +23,9 @@ class Fold:
 
     def completion(self) -> dict[str, Any]:
         """The completion; its `choices` have a `message` as those of an unstreamed answer."""
-        return {"choices": [], **self._chunk.value(), "object": "chat.completion"}
+        document = self._chunk.value()
+        choices = document.get("choices") or []
+        return {**document, "object": "chat.completion", "choices": choices}
 
 
 def folded(chunks: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
