@@ -67,18 +67,11 @@ def _places(document: Any) -> Iterator[str]:
         return
     error, detail = document.get("error"), document.get("detail")
     fields = error if isinstance(error, dict) else document
-    for text in (
-        error,
-        detail,
-        document.get("message"),
-        fields.get("message"),
-        fields.get("param"),
-    ):
-        if isinstance(text, str):
-            yield text
+    told = (error, detail, document.get("message"), fields.get("message"), fields.get("param"))
+    yield from (text for text in told if isinstance(text, str))
     for fault in _list(detail):  # FastAPI's
-        place = fault.get("loc") if isinstance(fault, dict) else None
-        yield from (step for step in place or () if isinstance(step, str))
+        path = fault.get("loc") if isinstance(fault, dict) else None
+        yield from (step for step in _list(path) if isinstance(step, str))
 
 
 def _list(value: Any) -> list[Any]:

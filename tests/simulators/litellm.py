@@ -69,6 +69,9 @@ def complete(request: Mapping[str, Any], model: str) -> Any:
 def stream(document: Mapping[str, Any], include_usage: bool) -> Sequence[Chunk]:
     """As recorded: the role beside the first piece, usage beside a choice that says nothing."""
     usage_choices = [{"index": 0, "delta": {}}]
+    details = {"reasoning_tokens": 0, "text_tokens": document["usage"]["completion_tokens"]}
+    usage = {**document["usage"], "completion_tokens_details": details}
+    document = {**document, "usage": usage}
     chunks = spoken(document, include_usage, opening=None, usage_choices=usage_choices)
     (first,) = chunks[0]["choices"]
     first["delta"] = {"role": "assistant", **first["delta"]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -60,6 +62,14 @@ def _shape(document: Any) -> Any:
     return type(document).__name__
 
 
+def _shapes_of_chunks(stream: bytes) -> list[Any]:
+    """The shapes of a stream's chunks, of equal ones in a row the first; then its end."""
+    *events, end = stream.rstrip(b"\n").split(b"\n\n")
+    assert end == b"data: [DONE]"
+    shapes = [_shape(json.loads(event.removeprefix(b"data: "))) for event in events]
+    return [shape for shape, _ in itertools.groupby(shapes)]
+
+
 @pytest.mark.parametrize("name", RECORDED)
 def test_a_simulator_answers_in_the_shape_that_was_recorded(
     servers: dict[str, Running], http: httpx.Client, name: str
@@ -73,6 +83,8 @@ def test_a_simulator_answers_in_the_shape_that_was_recorded(
     if "json" in recorded.headers["content-type"]:
         again = httpx.Response(200, content=recorded.body).json()
         assert _shape(answer.json()) == _shape(again)
+    elif "event-stream" in recorded.headers["content-type"]:
+        assert _shapes_of_chunks(answer.content) == _shapes_of_chunks(recorded.body)
     else:
         assert answer.content == recorded.body
 

@@ -88,7 +88,7 @@ def test_a_role_that_is_repeated_is_still_one_role() -> None:
 
 
 def test_reasoning_under_either_name_refusals_and_unknown_texts_concatenate() -> None:
-    deltas = [
+    deltas: list[dict[str, Any]] = [
         {"reasoning": "a", "reasoning_content": "b", "refusal": "c", "x_text": "d", "n": 1},
         {"reasoning": "A", "reasoning_content": "B", "refusal": "C", "x_text": "D", "n": 2},
         {"n": None},

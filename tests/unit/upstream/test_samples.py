@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.chunks import folded, is_usage_only
 from shared.domain import DiscoveryStatus
 from shared.errors import (
     UpstreamAuthenticationFailed,
@@ -17,8 +18,10 @@ from shared.errors import (
     UpstreamRouteMissing,
     UpstreamServerError,
 )
+from shared.upstream import strict_json
 from shared.upstream.answers import RawAnswer, completion, refusal
 from shared.upstream.discovery import verdict
+from shared.upstream.event_stream import EventParser
 from shared.upstream.model_list import models
 from tests.samples import names, sample
 
@@ -74,6 +77,14 @@ VERDICTS = {
     "llama-server/models_noauth": DiscoveryStatus.AUTH_FAILED,
     "llama-server/models_while_loading": DiscoveryStatus.LOADING,
 }
+STREAMS = {
+    "aimock/chat_stream": ("Hello from aimock. This is a fixed reply.", 5, None),
+    "aimock/chat_stream_usage": ("Hello from aimock. This is a fixed reply.", 6, 23),
+    "litellm/chat_stream": ("Hello from litellm mock.", 9, None),
+    "litellm/chat_stream_usage": ("Hello from litellm mock.", 10, 29),
+    "llama-server/chat_stream": ("I'm here to help with any math or science-related", 14, None),
+    "llama-server/chat_stream_usage": ("I'm here to help with", 9, 31),
+}
 NEITHER = {"litellm/model_one", "litellm/root"}  # 200 of other routes
 
 
@@ -90,7 +101,7 @@ def answer(name: str) -> RawAnswer:
 
 
 def test_no_sample_is_left_out() -> None:
-    used = {*COMPLETIONS, *(name for name, _, _ in REFUSALS), *LISTS, *VERDICTS, *NEITHER}
+    used = {*COMPLETIONS, *(name for name, _, _ in REFUSALS), *LISTS, *VERDICTS, *STREAMS, *NEITHER}
     assert used == set(names())
 
 
@@ -137,3 +148,18 @@ def test_a_recorded_refusal_to_list_becomes_a_verdict(name: str, status: Discove
     found = verdict(refusal(answer(name), model=None, now=NOW))
     assert found.status is status
     assert found.upstream_status == answer(name).status
+
+
+@pytest.mark.parametrize(("name", "told"), STREAMS.items())
+def test_a_recorded_stream_adds_up_to_a_completion(
+    name: str, told: tuple[str, int, int | None]
+) -> None:
+    parser = EventParser()
+    *events, done = [event.data for event in parser.feed(sample(name).body) + parser.close()]
+    assert done == b"[DONE]"
+    chunks = [strict_json.parse(event) for event in events]
+    found = folded(chunks)
+    usage = found["usage"]["total_tokens"] if "usage" in found else None
+    assert (found["choices"][0]["message"]["content"], len(chunks), usage) == told
+    assert found["choices"][0]["finish_reason"] in ("stop", "length")
+    assert [one for one in chunks if is_usage_only(one)] == (chunks[-1:] if usage else [])
