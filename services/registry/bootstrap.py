@@ -7,6 +7,8 @@ from functools import partial
 
 from services.registry.authentication import Authenticator
 from services.registry.bell import Bell
+from services.registry.chat.following import BLOCK_SECONDS, Following
+from services.registry.chat.streams import Streams
 from services.registry.checks import service as checks
 from services.registry.database import Transactions, open_database
 from services.registry.events.following import Followers
@@ -37,6 +39,17 @@ def assemble(settings: Settings, sealer: Sealer, policy: OutboundPolicy) -> Part
         partial(celery.send_task, retry=False, ignore_result=True),
     )
     followers = Followers(transactions)
+    waiting = Waiting(
+        transactions,
+        lambda: blocking_redis(settings, block_seconds=HEARTBEAT_SECONDS),
+        notices,
+        retention,
+    )
+    following = Following(
+        lambda: blocking_redis(settings, block_seconds=BLOCK_SECONDS),
+        quick_redis(settings),
+        sealer,
+    )
     return Parts(
         settings=settings,
         transactions=transactions,
@@ -50,12 +63,8 @@ def assemble(settings: Settings, sealer: Sealer, policy: OutboundPolicy) -> Part
             holder=ids.new(ids.WORKER),
             on_news=followers.look_now,
         ),
-        waiting=Waiting(
-            transactions,
-            lambda: blocking_redis(settings, block_seconds=HEARTBEAT_SECONDS),
-            notices,
-            retention,
-        ),
+        waiting=waiting,
+        streams=Streams(following, waiting, transactions.read, sealer),
         refreshes=Watch(transactions, refreshes.states, bell.refresh),
         checks=Watch(transactions, checks.running, bell.check),
         followers=followers,

@@ -9,6 +9,7 @@ from redis import Redis
 
 from services.registry.authentication import Authenticator
 from services.registry.bell import Bell
+from services.registry.chat.streams import Streams
 from services.registry.database import Transactions
 from services.registry.events.following import Followers
 from services.registry.relay import Relay
@@ -34,6 +35,7 @@ class Parts:
     bell: Bell
     relay: Relay
     waiting: Waiting
+    streams: Streams
     refreshes: Watch[Refresh]
     checks: Watch[bool]  # whether a check still runs
     followers: Followers

@@ -41,6 +41,9 @@ class Preferences:
         return {"Preference-Applied": ", ".join(kept)} if kept else {}
 
 
+NONE: Final = Preferences()
+
+
 def of(request: Request) -> Preferences:
     """What this request prefers; several headers count as one, in the order in which they came."""
     return read(",".join(request.headers.getlist("Prefer")))

@@ -209,6 +209,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         for waiting in (parts.refreshes, parts.checks, parts.followers):
             waiting.release()
         parts.waiting.release_watchers()
+        parts.streams.release()
 
     def release(self) -> None:
         """End what still waits when the time to stop is over."""

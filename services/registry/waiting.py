@@ -146,13 +146,13 @@ class Waiting:
         waits = [wait for same in self._waits.values() for wait in same]
         if not waits:
             return
-        self._cancel([wait.job_id for wait in waits if clients.hung_up(wait.client)])
+        self.cancel([wait.job_id for wait in waits if clients.hung_up(wait.client)])
         late = self._now() - WORKERS_MARGIN
         self._expire([w.job_id for w in waits if w.deadline is not None and w.deadline < late])
-        asked = {wait.job_id for wait in waits if wait.begun}
+        asked = {wait.job_id for wait in waits}
         found = self._transactions.read(lambda tx: jobs.states(tx, asked))
         for wait in waits:
-            if wait.job_id in asked and _is_over(wait, found.get(wait.job_id)):
+            if _is_over(wait, found.get(wait.job_id)):
                 wait.ended.set()
 
     def release_watchers(self) -> None:
@@ -168,9 +168,10 @@ class Waiting:
         Their clients lose the connection and may repeat the call; nobody should pay twice.
         """
         waits = [wait for same in self._waits.values() for wait in same]
-        self._cancel([wait.job_id for wait in waits if wait.client is not None])
+        self.cancel([wait.job_id for wait in waits if wait.client is not None])
 
-    def _cancel(self, job_ids: Sequence[str]) -> None:
+    def cancel(self, job_ids: Sequence[str]) -> None:
+        """Cancel these jobs, whose callers are gone; raises StoreUnavailable."""
         if not job_ids:
             return
         now, retention = self._now(), self._retention
@@ -198,7 +199,7 @@ class Waiting:
 
 
 def _is_over(wait: Wait, found: tuple[JobState, int] | None) -> bool:
-    """Whether this row (None: it was deleted) ends the wait."""
-    if found is None or found[0].terminal:
-        return True
-    return wait.known is not None and found[1] != wait.known
+    """Whether this row ends the wait; None: it is not there yet, or was deleted."""
+    if found is None:
+        return wait.begun
+    return found[0].terminal or (wait.known is not None and found[1] != wait.known)

@@ -7,6 +7,11 @@ submission   from a valid body to a durable job
 jobs         what owners do with their jobs
 documents    the job as its owner sees it
 shapes       the same as JSON Schema
+following    chunks of running jobs, as Redis brings them
+frames       the bytes of a stream
+streams      one streamed answer: live chunks, stored chunks, the end
+replies      jobs as HTTP answers
+calls        the forms of a submission: background, plain, stream
 routes       HTTP: submit, and read by id
 records      HTTP: lists, what was asked, the evidence, metadata, cancel, delete
 """

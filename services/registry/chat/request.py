@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from services.registry import json_bodies
+from services.registry.preferences import NONE, Preferences
 from shared.domain import OnInterrupt, OnUnavailable
 from shared.errors import InvalidValue
 
@@ -56,6 +57,7 @@ class ChatRequest(Struct):
     service_tier: Tier | None = None
     background_options: BackgroundOptions | None = None
     stream: bool | None = None
+    stream_options: dict[str, Raw] | None = None
 
 
 def json_schema() -> dict[str, dict[str, Any]]:
@@ -75,16 +77,16 @@ class ChatReader:
         self._chats = msgspec.json.Decoder(ChatRequest)
         self._fields = msgspec.json.Decoder(dict[str, Raw])
 
-    def read(self, body: bytes, *, unwatched: bool = False) -> Chat:
-        """The chat in `body`; raises InvalidJson, InvalidValue or UnknownField.
-
-        `unwatched` says that the request as a whole prefers not to wait for the end.
-        """
+    def read(self, body: bytes, prefer: Preferences = NONE) -> Chat:
+        """The chat in `body`; raises InvalidJson, InvalidValue or UnknownField."""
         request = json_bodies.decode(body, self._chats)
         _refuse_what_is_to_come(request)
         fields = self._fields.decode(body)
         upstream = {name: value for name, value in fields.items() if name not in OUR_FIELDS}
-        return Chat(request, upstream, background=unwatched or bool(request.background))
+        # A stream wins over `wait`: whoever reads it waits already.
+        watched = prefer.wait is not None and not request.stream
+        background = bool(request.background) or prefer.respond_async or watched
+        return Chat(request, upstream, background)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +98,26 @@ class Chat:
     background: bool  # the caller does not wait for the answer, or not to its end
 
     def body_for(self, upstream_model: str) -> bytes:
-        """The JSON to send to the provider."""
-        return msgspec.json.encode({**self.upstream, "model": upstream_model})
+        """The JSON to send to the provider.
+
+        A stream always asks for its usage; whoever did not ask for that chunk does not get it.
+        """
+        changed: dict[str, Any] = {"model": upstream_model}
+        if self.stream:
+            options = self.request.stream_options or {}
+            changed["stream_options"] = {**options, "include_usage": True}
+        return msgspec.json.encode({**self.upstream, **changed})
+
+    @property
+    def stream(self) -> bool:
+        """Whether the answer comes as a stream, from the provider and to the caller."""
+        return bool(self.request.stream)
+
+    @property
+    def include_usage(self) -> bool:
+        """Whether the caller wants the chunk with the usage."""
+        options = self.request.stream_options or {}
+        return options.get("include_usage") == Raw(b"true")
 
     @property
     def options(self) -> BackgroundOptions:
@@ -132,12 +152,6 @@ class Chat:
 
 def _refuse_what_is_to_come(request: ChatRequest) -> None:
     """Raise InvalidValue for documented features that this version does not have."""
-    if request.stream:
-        raise InvalidValue(
-            "Expected `stream` to be false or absent, got true: streaming is not available in this "
-            "version. Ask for the whole answer.",
-            param="stream",
-        )
     options = request.background_options
     if options is not None and options.webhook not in (UNSET, Raw(b"null")):
         raise InvalidValue(

@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
-import socket
+from typing import Any, Final
 
 from flask import Response, request
+from marshmallow import fields, validate
 
-from services.registry import answers, json_bodies, preferences, problems
+from services.registry import answers, clients, json_bodies, preferences
 from services.registry.authentication import current_caller
 from services.registry.blueprints import Blueprint, guarded
 from services.registry.chat import idempotency, records
-from services.registry.chat.documents import SETTLED, Seen, completion
-from services.registry.chat.documents import failure as failure_of
+from services.registry.chat.calls import Calls
+from services.registry.chat.frames import CONTENT_TYPE
 from services.registry.chat.jobs import Jobs
-from services.registry.chat.request import FOREGROUND_TIMEOUT, ChatReader, ChatRequest
+from services.registry.chat.replies import ROUTE, Replies
+from services.registry.chat.request import ChatReader, ChatRequest
 from services.registry.chat.submission import Submission, Submitted
 from services.registry.parts import Parts
-from services.registry.preferences import Preferences
+from services.registry.schemas import Strict
 from services.registry.shapes import ref
-from services.registry.waiting import LOOK_SECONDS, WORKERS_MARGIN
 from shared import ids
-from shared.domain import JobState
-from shared.errors import (
-    Cancelled,
-    DeadlineExceeded,
-    NotFound,
-    UpstreamLoading,
-    UpstreamRateLimited,
-)
-from shared.store.jobs import Job
+from shared.errors import InvalidValue
 from shared.telemetry import request_id
 
-ROUTE = "/v1/chat/completions"
-POLL_AFTER = "2"  # seconds, as Retry-After
+_LAST_NUMBER: Final = 2**31
+_EXPECTED_NUMBER: Final = "Expected the number of a chunk."
+_STREAMED: Final = {200: {"content": {CONTENT_TYPE: {"schema": {"type": "string"}}}}}
+
+
+class RetrieveQuery(Strict):
+    """The query of `GET /v1/chat/completions/{id}`."""
+
+    stream = fields.Boolean(
+        load_default=False,
+        error_messages={"invalid": "Expected true or false."},
+        metadata={"description": "replay the chunks, then follow"},
+    )
+    starting_after = fields.Integer(
+        validate=validate.Range(-1, _LAST_NUMBER, error=_EXPECTED_NUMBER),
+        error_messages={"invalid": _EXPECTED_NUMBER},
+        metadata={"description": "only the chunks behind this `sequence_number`"},
+    )
 
 
 def blueprint(parts: Parts) -> Blueprint:
@@ -41,67 +50,53 @@ def blueprint(parts: Parts) -> Blueprint:
     reader = ChatReader()
     content = {"application/json": {"schema": ref(ChatRequest.__name__)}}
     body = {"required": True, "content": content}
-    submission = Submission(parts)
-    jobs = Jobs(parts)
+    submission, jobs, replies = Submission(parts), Jobs(parts), Replies(parts)
+    calls = Calls(parts, jobs, replies)
 
     @routes.post("")
-    @routes.doc(requestBody=body)
-    @routes.response(200, ref("ChatCompletion"), description="The completion.")
+    @routes.doc(requestBody=body, responses=_STREAMED)
+    @routes.response(200, ref("ChatCompletion"), description="The completion; or a stream of it.")
     @routes.alt_response(
         202, schema=ref("ChatCompletion"), description="The job: poll it at `Location`."
     )
     def create() -> Response:
         """Submit a chat, and wait for its end unless `background` or `Prefer` say otherwise.
 
-        With an `Idempotency-Key` the same body makes one job, however often it is sent.
+        With `stream` the answer comes as it is made. With an `Idempotency-Key` the same body makes
+        one job, however often it is sent.
         """
         prefer, sent = preferences.of(request), json_bodies.read(request)
-        unwatched = prefer.respond_async or prefer.wait is not None
-        chat = reader.read(sent, unwatched=unwatched)
+        chat = reader.read(sent, prefer)
         key = idempotency.of(request, sent, parts.sealer)
         caller, job_id = current_caller(), ids.new()
+        # Whoever sends a key repeats the call when its connection is lost: the job goes on for it.
+        client = clients.of(request) if key is None else None
 
         def submit() -> Submitted:
             return submission.submit(
                 job_id, chat, caller, request_id=request_id.get(), idempotency=key
             )
 
+        if chat.stream:
+            return calls.stream(job_id, submit, background=chat.background, client=client)
         if chat.background:
-            submitted = submit()
-            seen = submitted.seen
-            if prefer.wait and not seen[0].state.terminal:
-                named = ids.COMPLETION + seen[0].id
-                seen = jobs.wait(named, caller, seconds=prefer.wait, is_known=None)
-            return _accepted(Submitted(seen, submitted.replayed), prefer)
-        # Whoever sends a key repeats the call when its connection is lost: the job goes on for it.
-        client: socket.socket | None = request.environ.get("gunicorn.socket") if not key else None
-        with parts.waiting.held(job_id, client) as wait:
-            submitted = submit()
-            if not submitted.replayed:
-                job, _ = submitted.seen
-                wait.deadline, wait.begun = job.deadline, True
-                wait.ended.wait(_patience(job))
-        job, _ = submitted.seen
-        try:
-            if submitted.replayed:
-                patience = min(_patience(job), FOREGROUND_TIMEOUT)
-                named = ids.COMPLETION + job.id
-                job, _ = jobs.wait(named, caller, seconds=patience, is_known=None)
-            else:
-                job, _ = jobs.get(ids.COMPLETION + job_id, caller)
-        except NotFound:  # deleted while this call waited
-            return problems.of_failure(Cancelled().document())
-        return _ended(job, replayed=submitted.replayed)
+            return calls.background(submit, caller, prefer)
+        return calls.plain(job_id, submit, caller, client)
 
     @routes.get("/<job_id>")
+    @routes.arguments(RetrieveQuery, location="query")
+    @routes.doc(responses=_STREAMED)
     @routes.response(200, ref("ChatCompletion"))
     @routes.alt_response(304, description="If-None-Match names the current version")
-    def retrieve(job_id: str) -> Response:
+    def retrieve(query: dict[str, Any], job_id: str) -> Response:
         """The job in every state, with its result once it has one.
 
-        `Prefer: wait=N` waits for the end; with `If-None-Match` for any change.
+        `Prefer: wait=N` waits for the end; with `If-None-Match` for any change. With `stream=true`
+        its chunks, from the first or behind `starting_after` (or `Last-Event-ID`).
         """
         prefer, caller = preferences.of(request), current_caller()
+        if query["stream"]:
+            return calls.resume(job_id, caller, after=_after(query.get("starting_after")))
         if prefer.wait:
             held = answers.holds(request)
             seen = jobs.wait(job_id, caller, seconds=prefer.wait, is_known=held)
@@ -110,51 +105,19 @@ def blueprint(parts: Parts) -> Blueprint:
         applied = prefer.applied("wait")
         if answers.is_known(request, seen[0].version):
             return answers.not_modified(seen[0].version, applied)
-        return shown(seen, applied)
+        return replies.shown(seen, applied)
 
-    def shown(seen: Seen, more: dict[str, str] | None = None) -> Response:
-        job, around = seen
-        headers = {"ETag": answers.etag(job.version), **(more or {})}
-        if not job.state.terminal:
-            headers["Retry-After"] = POLL_AFTER
-        return answers.json_answer(completion(job, around, parts.sealer), 200, headers)
-
-    def _accepted(submitted: Submitted, prefer: Preferences) -> Response:
-        job, around = submitted.seen
-        headers = {
-            "Location": f"{ROUTE}/{ids.COMPLETION}{job.id}",
-            "ETag": answers.etag(job.version),
-            **prefer.applied("respond-async", "wait"),
-            **(idempotency.REPLAYED if submitted.replayed else {}),
-        }
-        if job.state.terminal:
-            return answers.json_answer(completion(job, SETTLED, parts.sealer), 200, headers)
-        headers["Retry-After"] = POLL_AFTER
-        return answers.json_answer(completion(job, around, parts.sealer), 202, headers)
-
-    def _ended(job: Job, *, replayed: bool) -> Response:
-        if job.state is JobState.COMPLETED:
-            result = completion(job, SETTLED, parts.sealer)
-            unreadable = result["error"]
-            answer = problems.of_failure(unreadable) if unreadable else answers.json_answer(result)
-        elif (document := failure_of(job, parts.sealer)) is not None:
-            answer = problems.of_failure(document, retry_after=_retry_after(job, parts.now()))
-        else:  # nobody could end it: the database was away for long
-            answer = problems.of_failure(DeadlineExceeded().document())
-        answer.headers.extend(idempotency.REPLAYED if replayed else {})
-        return answer
-
-    def _patience(job: Job) -> float:
-        # Whoever ends the job last is this process's own look, at the latest by then.
-        return job.deadline + WORKERS_MARGIN + 3 * LOOK_SECONDS - parts.now()
-
-    records.add(routes, parts, jobs, shown)
+    records.add(routes, parts, jobs, replies.shown)
     return routes
 
 
-def _retry_after(job: Job, now: float) -> float | None:
-    """What the upstream asked for, as the provider's gate remembers it; in seconds."""
-    busy = job.error_code in (UpstreamRateLimited.code, UpstreamLoading.code)
-    if not busy or job.gate_closed_until is None or job.gate_closed_until <= now:
-        return None
-    return job.gate_closed_until - now
+def _after(starting_after: int | None) -> int:
+    """The number behind which to begin; the query wins over the header."""
+    if starting_after is not None:
+        return starting_after
+    header = request.headers.get("Last-Event-ID")
+    if header is None:
+        return -1
+    if not (header.isascii() and header.isdigit() and int(header[:12]) <= _LAST_NUMBER):
+        raise InvalidValue(f"Last-Event-ID: {_EXPECTED_NUMBER}", param="Last-Event-ID")
+    return int(header)

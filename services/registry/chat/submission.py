@@ -115,6 +115,8 @@ class Submission:
             on_unavailable=chat.on_unavailable.value,
             deadline=now + chat.timeout,
             created_at=now,
+            stream=chat.stream,
+            include_usage=chat.include_usage,
             request_sealed=self._sealer.seal(
                 body, table=jobs.TABLE, row=job_id, column=jobs.REQUEST
             ),

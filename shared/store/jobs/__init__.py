@@ -15,7 +15,15 @@ sweep    dead workers, deadlines, results past their time
 from shared.store.jobs.claim import claim, has_work
 from shared.store.jobs.finish import finish
 from shared.store.jobs.held import held_by, lost, publish
-from shared.store.jobs.history import Attempt, Wanted, attempts, page, request_of
+from shared.store.jobs.history import (
+    Attempt,
+    StoredLog,
+    Wanted,
+    attempts,
+    log_of,
+    page,
+    request_of,
+)
 from shared.store.jobs.read import get, queue_position, queued, running_of, states
 from shared.store.jobs.rows import (
     ERROR,
@@ -60,6 +68,7 @@ __all__ = [
     "NewJob",
     "Outcome",
     "Retention",
+    "StoredLog",
     "Swept",
     "Target",
     "Wanted",
@@ -75,6 +84,7 @@ __all__ = [
     "has_work",
     "held_by",
     "insert",
+    "log_of",
     "lost",
     "page",
     "publish",

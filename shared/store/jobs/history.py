@@ -51,6 +51,14 @@ class Attempt:
     completion_tokens: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class StoredLog:
+    """The sealed chunk log of a job, if it was streamed; whether its client asked for usage."""
+
+    log_sealed: str | None
+    include_usage: bool
+
+
 LARGEST_PAGE: Final = 32 * 1024 * 1024  # characters of sealed results
 
 _THESE: Final = SHOWN.where(chat_job.c.id.in_(sa.bindparam("job_ids", expanding=True)))
@@ -58,6 +66,9 @@ _ATTEMPTS: Final = (
     sa.select(*[job_attempt.c[name] for name in Attempt.__dataclass_fields__])
     .where(job_attempt.c.job_id == sa.bindparam("job_id"))
     .order_by(job_attempt.c.attempt)
+)
+_LOG: Final = sa.select(chat_job.c.log_sealed, chat_job.c.include_usage).where(
+    chat_job.c.id == sa.bindparam("job_id")
 )
 _REQUEST: Final = sa.select(chat_job.c.request_sealed).where(
     chat_job.c.id == sa.bindparam("job_id")
@@ -117,3 +128,9 @@ def request_of(tx: sa.Connection, job_id: str) -> str | None:
     """The sealed body that the upstream gets; None when there is no such job."""
     sealed: str | None = tx.execute(_REQUEST, {"job_id": job_id}).scalar()
     return sealed
+
+
+def log_of(tx: sa.Connection, job_id: str) -> StoredLog | None:
+    """The chunk log of this job; None when there is no such job."""
+    row = tx.execute(_LOG, {"job_id": job_id}).first()
+    return StoredLog(*row) if row else None

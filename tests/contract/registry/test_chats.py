@@ -137,7 +137,8 @@ def test_a_model_that_is_not_allowed_is_not_found(registry: Registry) -> None:
         ({"metadata": {"a": "\x00"}}, "invalid_value", "metadata"),
         ({"metadata": {str(n): "" for n in range(17)}}, "invalid_value", "metadata"),
         ({"service_tier": "gold"}, "invalid_value", "service_tier"),
-        ({"stream": True}, "invalid_value", "stream"),
+        ({"stream": "yes"}, "invalid_value", "stream"),
+        ({"stream_options": []}, "invalid_value", "stream_options"),
         ({"background_options": {"x": 1}}, "unknown_field", "background_options.x"),
         ({"background_options": {"timeout": 0}}, "invalid_value", "background_options.timeout"),
         (

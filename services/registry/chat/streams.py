@@ -1,0 +1,190 @@
+"""One streamed answer: live chunks first, what is missing from the row, and how it ended.
+
+Every reader, of every process, gets chunk N+1 behind chunk N, because the numbers were given once,
+by the worker. The row decides when it is over; Redis only makes it quick.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, Final
+
+import gevent
+import sqlalchemy as sa
+
+from services.registry import problems
+from services.registry.chat import frames
+from services.registry.chat.documents import failure
+from services.registry.chat.following import Following
+from services.registry.waiting import Wait, Waiting
+from shared.crypto import SealBroken, Sealer
+from shared.domain import JobState
+from shared.errors import Cancelled, StoreUnavailable
+from shared.store import jobs
+from shared.store.jobs import Job, StoredLog
+
+PING_SECONDS: Final = 15.0
+REST_SECONDS: Final = 1.0  # between two tries to read the row of a job that has ended
+
+Read = Callable[[Callable[[sa.Connection], Any]], Any]
+
+
+class Streams:
+    """All streams of one process."""
+
+    def __init__(self, following: Following, waiting: Waiting, read: Read, sealer: Sealer) -> None:
+        self.following = following
+        self.waiting = waiting
+        self.read = read
+        self.sealer = sealer
+        self.released = False
+        self._open: set[Stream] = set()
+
+    def open(self, job_id: str, *, after: int = -1, client: socket.socket | None = None) -> Stream:
+        """The stream of the job with this bare id, behind chunk number `after`.
+
+        Open it before the job can end; with `client` its hang-up cancels the job. Close it.
+        """
+        stream = Stream(self, job_id, after, client)
+        self._open.add(stream)
+        return stream
+
+    def closed(self, stream: Stream) -> None:
+        """Forget a stream."""
+        self._open.discard(stream)
+
+    def release(self) -> None:
+        """End the streams that lose nothing by it, because this process stops.
+
+        Their clients resume behind the last number; foreground calls go on while they may.
+        """
+        self.released = True
+        for stream in self._open:
+            stream.release()
+
+
+class Stream:
+    """One reader's stream; iterate it once, then close it."""
+
+    def __init__(
+        self, streams: Streams, job_id: str, after: int, client: socket.socket | None
+    ) -> None:
+        self.job: Job | None = None  # once it has ended
+        self._streams = streams
+        self._job_id = job_id
+        self._sent = after
+        self._cancels = client is not None
+        self._resources = ExitStack()
+        held = streams.waiting.held(job_id, client)
+        self._wait: Wait = self._resources.enter_context(held)
+        self._follow = self._resources.enter_context(streams.following.follow(job_id, after))
+        self._rest: list[bytes] | None = None  # the stored chunks that follow, once it has ended
+        self._unreadable: dict[str, Any] | None = None
+        self._over = streams.released
+
+    def begin(self, *, deadline: float | None = None) -> None:
+        """The job's row is there now; `deadline` is a foreground call's."""
+        self._wait.deadline, self._wait.begun = deadline, True
+
+    def join(self) -> None:
+        """The job was there before: it may have ended long ago."""
+        self._wait.begun = True
+        self._wait.ended.set()
+
+    @property
+    def failed_unheard(self) -> bool:
+        """Whether the job ended without success, and no chunk of it is there to be sent."""
+        done = self.job is not None and self.job.state is not JobState.COMPLETED
+        return done and not self._rest and self._sent < 0
+
+    def release(self) -> None:
+        """End soon, unless it is a foreground call's."""
+        self._over = self._wait.deadline is None
+        self._follow.news.set()
+
+    def close(self) -> None:
+        """Stop following; a foreground call that has not ended is cancelled. Twice is once."""
+        self._streams.closed(self)
+        self._resources.close()
+        if self._cancels and self._rest is None:
+            gevent.spawn(self._streams.waiting.cancel, [self._job_id])
+        self._cancels = False
+
+    def first(self, seconds: float) -> None:
+        """Return when there is something to send, or after `seconds`; `job` is set if it ended."""
+        until = time.monotonic() + seconds
+        while not self._follow.pending and (left := until - time.monotonic()) > 0:
+            gevent.wait([self._follow.news, self._wait.ended], left, count=1)
+            if self._has_ended():
+                return
+
+    def frames(self, *, numbered: bool) -> Iterator[bytes]:
+        """The bytes of the answer, then it is closed. `numbered`: chunks with their `id:` line."""
+        try:
+            yield from self._all(numbered=numbered)
+        finally:
+            self.close()
+
+    def _all(self, *, numbered: bool) -> Iterator[bytes]:
+        while True:
+            self._follow.news.clear()
+            if chunks := self._follow.taken():
+                yield self._frames(chunks, numbered=numbered)
+            elif self._has_ended():
+                break
+            elif self._over:
+                return
+            elif not gevent.wait([self._follow.news, self._wait.ended], PING_SECONDS, count=1):
+                yield frames.PING
+        if self._rest:
+            yield self._frames(self._rest, numbered=numbered)
+        yield self._end()
+
+    def _frames(self, chunks: list[bytes], *, numbered: bool) -> bytes:
+        first = self._sent + 1
+        self._sent += len(chunks)
+        return frames.frames(chunks, first, numbered=numbered)
+
+    def _has_ended(self) -> bool:
+        """Whether the row is terminal; then `_rest` holds what was not sent yet."""
+        if self._rest is not None:
+            return True
+        if not self._wait.ended.is_set():
+            return False
+        try:
+            found = self._streams.read(self._look)
+        except StoreUnavailable:
+            gevent.sleep(REST_SECONDS)  # nothing is known of the end: asked again
+            return False
+        if found is None:  # deleted
+            self._rest = []
+            return True
+        job, stored = found
+        if not job.state.terminal:
+            self._wait.ended.clear()
+            return False
+        self.job = job
+        self._rest = self._stored(job, stored)
+        return True
+
+    def _look(self, tx: sa.Connection) -> tuple[Job, StoredLog] | None:
+        job = jobs.get(tx, self._job_id, owner=None)
+        stored = jobs.log_of(tx, self._job_id)
+        return None if job is None or stored is None else (job, stored)
+
+    def _stored(self, job: Job, stored: StoredLog) -> list[bytes]:
+        self._follow.taken()  # the log has them as well
+        try:
+            return frames.stored_chunks(job, stored, self._streams.sealer)[self._sent + 1 :]
+        except SealBroken as broken:
+            self._unreadable = problems.unreadable(broken).document()
+            return []
+
+    def _end(self) -> bytes:
+        if self.job is None:  # it was deleted, and cancelled before
+            return frames.fail(Cancelled().document())
+        error = self._unreadable or failure(self.job, self._streams.sealer)
+        return frames.DONE if error is None else frames.fail(error)
