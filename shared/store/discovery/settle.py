@@ -88,6 +88,7 @@ def note_chat(
         sa.select(
             provider.c.revision,
             provider.c.api_key_sealed.is_not(None).label("has_key"),
+            provider.c.api_key_rotated_at,
             discovery.c.status,
             discovery.c.checked_at,
         )
@@ -97,18 +98,26 @@ def note_chat(
     if row is None:
         return None
     if row.has_key and revision in (None, row.revision):
-        _note_key(tx, provider_id, now if key_works else None, now)
+        _note_key(tx, provider_id, now if key_works else None, now, row.api_key_rotated_at)
     status = DiscoveryStatus(row.status or DiscoveryStatus.PENDING)
     return Standing(status, row.checked_at)
 
 
-def _note_key(tx: sa.Connection, provider_id: str, verified_at: float | None, now: float) -> None:
+def _note_key(
+    tx: sa.Connection,
+    provider_id: str,
+    verified_at: float | None,
+    now: float,
+    rotated_at: float | None,
+) -> None:
     # The first chat may be over before the first check: then this makes the row.
     values = sa.select(
         *first_row(DiscoveryStatus.PENDING, now), sa.literal(verified_at, sa.Double)
     ).where(provider.c.id == provider_id)
     stored = discovery.c.key_verified_at
-    changes = stored.is_(None) if verified_at is not None else stored.is_not(None)
+    changes = stored.is_not(None)
+    if verified_at is not None:  # what proved an older key proves nothing of this one
+        changes = sa.or_(stored.is_(None), stored < (rotated_at or 0.0))
     insert = insert_for(tx).from_select(
         [*FIRST_ROW, "key_verified_at"], values, include_defaults=False
     )

@@ -105,6 +105,16 @@ def test_a_completed_chat_proves_the_key_even_before_the_first_check(store: Stor
     assert store.row(acme).key_verified_at == NOW
 
 
+def test_a_completed_chat_proves_a_rotated_key_before_its_first_check(store: Store) -> None:
+    acme = store.registry.add("acme", key="sk-1")
+    store.check(acme, "m", key_proven=True)
+    store.now += 10
+    store.registry.now = store.now
+    store.registry.rotate(acme, "sk-2")
+    store.note_chat(acme, revision=2)
+    assert store.row(acme).key_verified_at == store.now
+
+
 def test_a_chat_that_completes_during_a_check_is_not_overwritten(store: Store) -> None:
     acme = store.registry.add("acme", key="sk-1")
     (claim,) = store.claim(acme)
