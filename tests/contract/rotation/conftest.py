@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from deploy.rotation import rotate
 from shared import config
 from shared.config import Settings
-from shared.crypto import Sealer, sealed_with
+from shared.crypto import sealed_with
 from shared.keyring import Keyring, KeyringFile
 from shared.store.database import Database
 from shared.store.migrate import migrate
@@ -65,19 +66,48 @@ class Installation:
             tx.execute(sa.delete(leader))
 
 
-@pytest.fixture
+@pytest.fixture(scope="package")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data directory of an installation on SQLite, to be copied: migrating takes longer."""
+    folder = tmp_path_factory.mktemp("template") / "data"
+    _prepare(config.load({"DRAGOMAN_DATA_DIR": str(folder)}))
+    return folder
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
 def installation(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Installation]:
-    """Twelve rows in every table with sealed columns; no pause between two passes."""
+    """On each database: twelve rows in every table with sealed columns."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("local")
+        return
+    url = request.getfixturevalue("postgres_server").fresh_database()
+    settings = config.load({"DATABASE_URL": url, "DRAGOMAN_DATA_DIR": str(tmp_path / "data")})
+    _prepare(settings)
+    yield from _opened(settings, monkeypatch)
+
+
+@pytest.fixture
+def local(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Installation]:
+    """The same on SQLite, for what is no matter of the database."""
+    shutil.copytree(template, tmp_path / "data")
+    settings = config.load({"DRAGOMAN_DATA_DIR": str(tmp_path / "data")})
+    yield from _opened(settings, monkeypatch)
+
+
+def _prepare(settings: Settings) -> None:
+    migrate(settings)
+    database, sealer = open_store(settings)
+    sealedrows.fill(database, sealer, ROWS)
+    database.dispose()
+
+
+def _opened(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
     monkeypatch.setattr("deploy.rotation.BETWEEN_PASSES", 0.0)
     monkeypatch.setattr("deploy.resealing.SHORTEST_PAUSE", 0.0)
-    settings = config.load(
-        {"DATABASE_URL": database_url, "DRAGOMAN_DATA_DIR": str(tmp_path / "data")}
-    )
-    migrate(settings)
     database = Database(settings.database_url)
-    made = Installation(settings, database)
-    sealedrows.fill(database, Sealer(made.keyring), ROWS)
-    yield made
+    yield Installation(settings, database)
     database.dispose()

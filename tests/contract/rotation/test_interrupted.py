@@ -44,7 +44,8 @@ def test_killed_at_any_step_nothing_is_unreadable_and_running_it_again_finishes(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killer = Killer(monkeypatch)
-    for step in itertools.count(1):
+    every = 1 if installation.database.is_sqlite else 3  # the steps are the same on both
+    for step in itertools.count(1, every):
         killer.left, killer.dead = step, False
         before = set(installation.keyring.keys)
         try:

@@ -41,24 +41,24 @@ def test_afterwards_everything_opens_with_a_keyring_that_holds_one_new_key(
     ]
 
 
-def test_it_says_what_it_does_and_never_a_key(installation: Installation) -> None:
-    old = installation.file.path.read_text()
-    installation.rotate()
-    said = "\n".join(installation.said)
+def test_it_says_what_it_does_and_never_a_key(local: Installation) -> None:
+    old = local.file.path.read_text()
+    local.rotate()
+    said = "\n".join(local.said)
     assert "Back that file up now" in said
     for column in COLUMNS:
         assert f"{column}: 12 re-sealed" in said
-    for text in (old, installation.file.path.read_text()):
+    for text in (old, local.file.path.read_text()):
         for secret in (text.split('"')[i] for i in range(1, text.count('"'), 2)):
             assert len(secret) < 40 or secret not in said
 
 
-def test_the_old_keyring_starts_nothing_any_more(installation: Installation) -> None:
-    old = installation.file.path.read_text()
-    installation.rotate()
-    installation.file.path.write_text(old)
+def test_the_old_keyring_starts_nothing_any_more(local: Installation) -> None:
+    old = local.file.path.read_text()
+    local.rotate()
+    local.file.path.write_text(old)
     with pytest.raises(ConfigurationError, match="another one"):
-        open_store(installation.settings)
+        open_store(local.settings)
 
 
 def test_each_stage_leaves_everything_readable_and_does_its_part(
@@ -84,51 +84,51 @@ def test_each_stage_leaves_everything_readable_and_does_its_part(
     installation.check_all_readable()
 
 
-def test_a_host_whose_copy_lacks_the_key_in_use_starts_nothing(installation: Installation) -> None:
-    before = installation.keyring
-    installation.rotate(stage="add")
-    installation.rotate(stage="use")
-    now = installation.file.path.read_text()
-    installation.file.path.write_text(before.dump())
+def test_a_host_whose_copy_lacks_the_key_in_use_starts_nothing(local: Installation) -> None:
+    before = local.keyring
+    local.rotate(stage="add")
+    local.rotate(stage="use")
+    now = local.file.path.read_text()
+    local.file.path.write_text(before.dump())
     with pytest.raises(ConfigurationError, match=r"without key .* Copy the present keyring"):
-        open_store(installation.settings)
-    installation.file.path.write_text(now)
+        open_store(local.settings)
+    local.file.path.write_text(now)
     # Nor does one that was rid of the old key too early.
-    half = installation.keyring
-    installation.file.path.write_text(half.without(half.old).dump())
+    half = local.keyring
+    local.file.path.write_text(half.without(half.old).dump())
     with pytest.raises(ConfigurationError, match=f"without key {before.primary}"):
-        open_store(installation.settings)
+        open_store(local.settings)
 
 
-def test_use_without_add_is_refused_and_add_twice_is_add(installation: Installation) -> None:
+def test_use_without_add_is_refused_and_add_twice_is_add(local: Installation) -> None:
     with pytest.raises(Refusal, match="--stage add"):
-        installation.rotate(stage="use")
-    installation.rotate(stage="add")
-    once = installation.keyring
-    installation.rotate(stage="add")
-    assert installation.keyring == once
+        local.rotate(stage="use")
+    local.rotate(stage="add")
+    once = local.keyring
+    local.rotate(stage="add")
+    assert local.keyring == once
 
 
-def test_all_goes_on_with_what_a_stage_began(installation: Installation) -> None:
-    installation.rotate(stage="add")
-    coming = installation.keyring.coming
-    installation.rotate()
-    assert installation.keyring.primary == coming
-    installation.rotate(stage="add")
-    installation.rotate(stage="use")
-    primary = installation.keyring.primary
-    installation.rotate()
-    assert set(installation.keyring.keys) == {primary}
+def test_all_goes_on_with_what_a_stage_began(local: Installation) -> None:
+    local.rotate(stage="add")
+    coming = local.keyring.coming
+    local.rotate()
+    assert local.keyring.primary == coming
+    local.rotate(stage="add")
+    local.rotate(stage="use")
+    primary = local.keyring.primary
+    local.rotate()
+    assert set(local.keyring.keys) == {primary}
 
 
-def test_a_key_that_still_seals_something_is_not_retired(installation: Installation) -> None:
-    old = installation.keyring.primary
-    installation.rotate(stage="add")
-    installation.rotate(stage="use")
+def test_a_key_that_still_seals_something_is_not_retired(local: Installation) -> None:
+    old = local.keyring.primary
+    local.rotate(stage="add")
+    local.rotate(stage="use")
     with pytest.raises(Refusal, match=f"{len(ROWS) * len(COLUMNS)} with key {old}"):
-        installation.rotate(stage="retire")
-    assert installation.keyring.old == {old}
-    installation.check_all_readable()
+        local.rotate(stage="retire")
+    assert local.keyring.old == {old}
+    local.check_all_readable()
 
 
 def test_a_value_that_opens_with_no_key_is_named_and_keeps_its_key(
@@ -171,82 +171,80 @@ def test_the_status_counts_what_each_key_sealed(installation: Installation) -> N
     ]
 
 
-def test_processes_on_other_hosts_must_be_answered_for(installation: Installation) -> None:
-    before = installation.keyring
-    with installation.database.write() as tx:
+def test_processes_on_other_hosts_must_be_answered_for(local: Installation) -> None:
+    before = local.keyring
+    with local.database.write() as tx:
         leases.register(tx, "wrk_1", host="elsewhere", pid=1, seconds=60)
     with pytest.raises(Refusal, match=r"elsewhere.*--shared-file.*docs/keyring\.md"):
-        installation.rotate()
-    assert installation.keyring == before
-    installation.rotate(shared_file=True)
-    assert installation.keyring.primary != before.primary
+        local.rotate()
+    assert local.keyring == before
+    local.rotate(shared_file=True)
+    assert local.keyring.primary != before.primary
 
 
-def test_a_keyring_in_the_environment_is_refused_but_re_seals(installation: Installation) -> None:
-    with_coming = installation.keyring.with_coming_key()
-    environment = dataclasses.replace(installation.settings, keyring=with_coming)
+def test_a_keyring_in_the_environment_is_refused_but_re_seals(local: Installation) -> None:
+    with_coming = local.keyring.with_coming_key()
+    environment = dataclasses.replace(local.settings, keyring=with_coming)
     for stage in (None, "add", "use", "retire"):
         with pytest.raises(ConfigurationError, match=r"DRAGOMAN_KEYRING.*docs/keyring\.md"):
-            rotate(environment, installation.said.append, stage=stage)
-    installation.rotate(stage="add")
-    installation.rotate(stage="use")
-    environment = dataclasses.replace(installation.settings, keyring=installation.keyring)
-    rotate(environment, installation.said.append, stage="reseal")
-    assert installation.keys_in_use() == {installation.keyring.primary}
+            rotate(environment, local.said.append, stage=stage)
+    local.rotate(stage="add")
+    local.rotate(stage="use")
+    environment = dataclasses.replace(local.settings, keyring=local.keyring)
+    rotate(environment, local.said.append, stage="reseal")
+    assert local.keys_in_use() == {local.keyring.primary}
 
 
-def test_only_one_runs_at_a_time(
-    installation: Installation, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_one_runs_at_a_time(local: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deploy.resealing.LEASE_SECONDS", 0.2)
-    with installation.database.write() as tx:
+    with local.database.write() as tx:
         assert leases.lead(tx, "rotate-master", holder="other:1", seconds=60)
-    before = installation.keyring
+    before = local.keyring
     with pytest.raises(Refusal, match="Another rotation is running"):
-        installation.rotate()
-    assert installation.keyring == before
+        local.rotate()
+    assert local.keyring == before
 
 
-def test_one_that_died_is_followed_when_its_lease_is_over(installation: Installation) -> None:
-    with installation.database.write() as tx:
+def test_one_that_died_is_followed_when_its_lease_is_over(local: Installation) -> None:
+    with local.database.write() as tx:
         assert leases.lead(tx, "rotate-master", holder="other:1", seconds=0.6)
-    installation.rotate()
-    assert any("waiting" in line for line in installation.said)
-    installation.check_all_readable()
+    local.rotate()
+    assert any("waiting" in line for line in local.said)
+    local.check_all_readable()
 
 
-def test_one_that_died_on_this_host_is_followed_at_once(installation: Installation) -> None:
+def test_one_that_died_on_this_host_is_followed_at_once(local: Installation) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    with installation.database.write() as tx:
+    with local.database.write() as tx:
         holder = f"{socket.gethostname()}:{dead.pid}"
         assert leases.lead(tx, "rotate-master", holder=holder, seconds=3600)
-    installation.rotate()
-    assert not any("waiting" in line for line in installation.said)
-    installation.check_all_readable()
+    local.rotate()
+    assert not any("waiting" in line for line in local.said)
+    local.check_all_readable()
 
 
 def test_a_file_that_cannot_be_replaced_is_told_and_nothing_has_changed(
-    installation: Installation, monkeypatch: pytest.MonkeyPatch
+    local: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = installation.file.path.read_text()
+    before = local.file.path.read_text()
 
     def read_only(*_: object) -> None:
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(Path, "replace", read_only)
     with pytest.raises(ConfigurationError, match="Read-only file system"):
-        installation.rotate()
-    assert installation.file.path.read_text() == before
-    installation.check_all_readable()
+        local.rotate()
+    assert local.file.path.read_text() == before
+    local.check_all_readable()
 
 
-def test_a_link_to_the_file_stays_a_link(installation: Installation) -> None:
-    link = installation.file.path.with_name("link.json")
-    link.symlink_to(installation.file.path)
+def test_a_link_to_the_file_stays_a_link(local: Installation) -> None:
+    link = local.file.path.with_name("link.json")
+    link.symlink_to(local.file.path)
     changed = keyring_file.change(KeyringFile(link), Keyring.with_coming_key)
     assert link.is_symlink()
-    assert installation.keyring == changed
+    assert local.keyring == changed
 
 
 def test_values_that_are_written_while_it_runs_are_kept(
