@@ -115,7 +115,7 @@ def _note_key(
         *first_row(DiscoveryStatus.PENDING, now), sa.literal(verified_at, sa.Double)
     ).where(provider.c.id == provider_id)
     stored = discovery.c.key_verified_at
-    changes = stored.is_not(None)
+    changes: sa.ColumnElement[bool] = stored.is_not(None)
     if verified_at is not None:  # what proved an older key proves nothing of this one
         changes = sa.or_(stored.is_(None), stored < (rotated_at or 0.0))
     insert = insert_for(tx).from_select(
