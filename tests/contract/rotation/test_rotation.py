@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from deploy import keyring_file
 from deploy.refusal import Refusal
 from deploy.rotation import rotate
-from shared.crypto import Sealer
+from shared.crypto import LOOK_SECONDS, Sealer, sealed_with
 from shared.errors import ConfigurationError
 from shared.keyring import Keyring, KeyringFile
 from shared.store import leases
@@ -98,6 +99,35 @@ def test_a_host_whose_copy_lacks_the_key_in_use_starts_nothing(local: Installati
     local.file.path.write_text(half.without(half.old).dump())
     with pytest.raises(ConfigurationError, match=f"without key {before.primary}"):
         open_store(local.settings)
+
+
+def test_machines_with_copies_of_their_own_read_each_other_at_every_stage(
+    local: Installation,
+) -> None:
+    ours, theirs = local.file.path, local.file.path.with_name("theirs.json")
+    now = [0.0]
+
+    def copy() -> None:
+        shutil.copy(ours, beside := theirs.with_name("beside"))
+        beside.replace(theirs)
+
+    copy()
+    here, there = (
+        Sealer(local.keyring, file=KeyringFile(path), clock=lambda: now[0])
+        for path in (ours, theirs)
+    )
+    place = COLUMNS[0].place("row-x")
+    # Each stage as docs/keyring.md has it, before and after the copy that follows it.
+    for stage, copied in (("add", True), ("use", True), ("reseal", False), ("retire", True)):
+        local.rotate(stage=stage)
+        for _ in range(2):
+            now[0] += LOOK_SECONDS
+            for writer, reader in ((here, there), (there, here)):
+                assert reader.open(writer.seal(b"x", **place), **place) == b"x"
+            if copied:
+                copy()
+        assert sealedrows.all_open(local.database, there) == len(ROWS) * len(COLUMNS)
+    assert sealed_with(there.seal(b"x", **place)) == local.keyring.primary
 
 
 def test_use_without_add_is_refused_and_add_twice_is_add(local: Installation) -> None:
