@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import gevent
+import sqlalchemy as sa
 from gevent.event import Event as Signal
 from redis import Redis
 from redis.exceptions import RedisError
@@ -139,9 +140,11 @@ class Relay:
     def _compare(self) -> None:
         """Bring stream and database in line after a change of leader, a wipe or a restore."""
         # The stream first: an event published in between must not look like another database's.
-        last = self._end_of_stream()
-        counter = self._transactions.read(events.last_seq)
-        if last > counter:
+        last, newest = self._end_of_stream()
+        counter, ours = self._transactions.read(
+            lambda tx: (events.last_seq(tx), newest is None or _tells(tx, *newest))
+        )
+        if last > counter or not ours:
             logger.warning(
                 "the stream is another database's; starting it anew",
                 extra={"stream": last, "database": counter},
@@ -151,12 +154,17 @@ class Relay:
         self._published = max(last, counter - REPEATED)
         self._compare_at = self._monotonic() + COMPARE_SECONDS
 
-    def _end_of_stream(self) -> int:
+    def _end_of_stream(self) -> tuple[int, tuple[int, str] | None]:
+        """The stream's last number, and number and event of its newest entry if it has any."""
         if self._redis.type(live.STREAM) != "stream":
             self._redis.delete(live.STREAM)
-            return 0
+            return 0, None
         about: Any = self._redis.xinfo_stream(live.STREAM)
-        return int(str(about["last-generated-id"]).partition("-")[0])
+        last, newest = _number(about["last-generated-id"]), about["last-entry"]
+        if newest is None:  # trimmed to nothing
+            return last, None
+        entry_id, fields = newest
+        return last, (_number(entry_id), str(fields.get("id")))
 
     def _after(self, seq: int) -> Sequence[Event]:
         return self._transactions.read(lambda tx: events.after(tx, seq, limit=BATCH))
@@ -178,4 +186,29 @@ class Relay:
                 maxlen=KEPT,
                 approximate=True,
             )
-        pipeline.execute()
+        answers = pipeline.execute(raise_on_error=False)
+        refusals = [answer for answer in answers if isinstance(answer, RedisError)]
+        if refusals:
+            self._give_up_unless_ours(batch)
+            raise refusals[0]
+
+    def _give_up_unless_ours(self, batch: Sequence[Event]) -> None:
+        """Delete the stream where it holds others' entries in the place of these.
+
+        A number that is taken is refused; it may be ours, published by a faster relay.
+        """
+        last, _ = self._end_of_stream()
+        ours = [event.id for event in batch if event.seq <= last]
+        entries: Any = self._redis.xrange(live.STREAM, f"{batch[0].seq}-0", str(batch[-1].seq))
+        if [fields.get("id") for _, fields in entries] != ours:
+            self._redis.delete(live.STREAM)
+
+
+def _number(entry_id: str) -> int:
+    return int(entry_id.partition("-")[0])
+
+
+def _tells(tx: sa.Connection, seq: int, event_id: str) -> bool:
+    """Whether the event of this number is the one of this id."""
+    found = events.after(tx, seq - 1, limit=1)
+    return bool(found) and (found[0].seq, found[0].id) == (seq, event_id)

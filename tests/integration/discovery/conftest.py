@@ -9,13 +9,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from services.discovery_worker.discovery import Discovery
 from shared import config
 from shared.crypto import Sealer
+from shared.queues import quick_redis
 from shared.store import catalogue, discovery
 from shared.store.catalogue import CatalogueModel, Verdict
 from shared.store.database import Database
@@ -24,6 +25,9 @@ from shared.store.opening import open_store
 from tests.eventually import eventually
 from tests.registered import Registered
 from tests.valkey import OwnValkey
+
+if TYPE_CHECKING:
+    from tests.integration.discovery.scene import Scene
 
 ROOT = Path(__file__).parents[3]
 
@@ -137,3 +141,16 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     yield stage
     stage.valkey.stop()
     stage.database.dispose()
+
+
+@pytest.fixture
+def scene(stage: Stage) -> Iterator[Scene]:
+    """A relay and a follower that have read an empty stream."""
+    from tests.integration.discovery.scene import Scene
+
+    stage.valkey.start()
+    with quick_redis(stage.settings) as client:
+        scene = Scene(stage, client)
+        scene.turn()
+        assert scene.rereads == 1
+        yield scene

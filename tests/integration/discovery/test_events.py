@@ -1,90 +1,16 @@
-"""The follower and the registry's relay agree on the stream, and survive its loss.
-
-Both are turned by hand on a real Valkey, so that nothing here waits for a clock.
-"""
+"""The follower and the registry's relay agree on the stream, and survive its loss."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, cast
-
-import pytest
 import redis
-import sqlalchemy as sa
 
 from services.discovery_worker.follower import Follower
-from services.registry.database import Transactions
 from services.registry.relay import Relay
 from shared.live import STREAM
 from shared.queues import quick_redis
-from shared.store import events
-from shared.store.database import UNAVAILABLE, Database
+from shared.store.database import UNAVAILABLE
 from tests.eventually import eventually
-from tests.integration.discovery.conftest import Stage
-
-
-@dataclass
-class Plain:
-    """The registry's transactions without greenlets."""
-
-    database: Database
-
-    def read(self, work: Callable[[sa.Connection], Any]) -> Any:
-        with self.database.read() as tx:
-            return work(tx)
-
-    def write(self, work: Callable[[sa.Connection], Any]) -> Any:
-        with self.database.write() as tx:
-            return work(tx)
-
-
-@dataclass
-class Scene:
-    stage: Stage
-    client: redis.Redis
-    now: float = 1000.0
-    rereads: int = 0
-    heard: list[Mapping[str, str]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        transactions = cast(Transactions, Plain(self.stage.database))
-        self.relay = Relay(transactions, self.client, holder="test", monotonic=lambda: self.now)
-        self.follower = Follower(
-            self.client,
-            reread=self._reread,
-            on_event=self.heard.append,
-            unavailable=UNAVAILABLE,
-            clock=lambda: self.now,
-            block_seconds=0.05,
-        )
-
-    def _reread(self) -> int:
-        self.rereads += 1
-        with self.stage.database.read() as tx:
-            return events.last_seq(tx)
-
-    def turn(self, *, later: float = 0.0) -> None:
-        """The relay publishes what is new, then the follower reads it."""
-        self.now += later
-        self.relay.turn()
-        self.follower.turn()
-
-    @property
-    def subjects(self) -> list[tuple[str, str]]:
-        return [(fields["type"].rpartition(".")[2], fields["subject"]) for fields in self.heard]
-
-
-@pytest.fixture
-def scene(stage: Stage) -> Iterator[Scene]:
-    """A relay and a follower that have read an empty stream."""
-    stage.valkey.start()
-    client = quick_redis(stage.settings)
-    scene = Scene(stage, client)
-    scene.turn()
-    assert scene.rereads == 1
-    yield scene
-    client.close()
+from tests.integration.discovery.scene import Scene
 
 
 def test_what_the_relay_publishes_is_heard_in_order_with_every_field(scene: Scene) -> None:
