@@ -4,9 +4,16 @@ worker       the parts, put together, started and stopped in order
 tasks        what others may ask for: the doorbell, the purge
 keeper       the database thread: finished calls, claims, the sweep
 incarnation  the keeper's lease
+outage       how long the database has been away
 unwritten    the outcomes that the keeper has yet to write
+unpublished  the streams that wait for the keeper before they may be seen
 engine       the asyncio loop with every call in flight
 call         one claim, from the sealed request to its outcome
+targets      where a claim goes, and within which bounds
+publishing   the chunks of a streamed call: numbered, logged, folded
+live_queue   the chunks that wait for Redis
+live_sender  … and their way there
+record       what a claim did so far, and the outcome that this comes to
 outcomes     what a failure means for the job and for its provider's gate
 senders      Redis from threads of its own: bells, cancellations, observations
 watchdog     ends a process that stopped turning

@@ -10,11 +10,14 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
+from services.chat_worker import targets
 from services.chat_worker.call import Call
+from services.chat_worker.live_sender import LiveSender
+from services.chat_worker.publishing import Publishing
 from shared.crypto import Sealer
-from shared.domain import OnInterrupt
 from shared.store.jobs import ClaimedJob, Fence, Outcome
 from shared.upstream import UpstreamClient
 from shared.upstream.policy import OutboundPolicy
@@ -25,21 +28,28 @@ logger = logging.getLogger(__name__)
 
 
 class Engine:
-    """Runs claimed jobs, at most `concurrency` at a time (the keeper claims no more)."""
+    """Runs claimed jobs, at most `concurrency` at a time (the keeper claims no more).
+
+    `before_publishing` is told of streamed calls whose first chunk came and waits for `publish`.
+    """
 
     def __init__(
         self,
         *,
         policy: OutboundPolicy,
         sealer: Sealer,
+        live: LiveSender,
         concurrency: int,
         on_outcome: Callable[[Outcome], None],
+        before_publishing: Callable[[Fence], None],
     ) -> None:
         self.concurrency = concurrency
         self.turns = 0
         self._policy = policy
         self._sealer = sealer
+        self._live = live
         self._on_outcome = on_outcome
+        self._before_publishing = before_publishing
         self._loop = asyncio.new_event_loop()
         self._client: UpstreamClient | None = None
         # Every claim from its hand-over to its release, so that none is ever thought unheld.
@@ -80,6 +90,10 @@ class Engine:
         with self._lock:
             return set(self._claims)
 
+    def publish(self, claims: Iterable[Fence]) -> None:
+        """Let readers see the chunks of these calls: nobody will repeat them."""
+        self._post(self._publish, set(claims))
+
     def abandon(self, claims: Iterable[Fence]) -> None:
         """Close these calls' connections without an outcome: the jobs are others' now."""
         self._post(self._abandon, set(claims))
@@ -89,7 +103,7 @@ class Engine:
 
         Each has an outcome; the fence decides whether it still counts.
         """
-        self._post(self._cut_off, OnInterrupt.RETRY)
+        self._post(self._cut_off, repeatable=True)
 
     def wait_idle(self, seconds: float) -> bool:
         """Wait until no call is under way; False when `seconds` were not enough."""
@@ -102,9 +116,9 @@ class Engine:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5)
 
-    def _post(self, callback: Callable[..., object], *arguments: object) -> None:
+    def _post(self, callback: Callable[..., object], *arguments: object, **named: object) -> None:
         if not self._stopped:  # a stopped engine holds no call that could be closed
-            self._loop.call_soon_threadsafe(callback, *arguments)
+            self._loop.call_soon_threadsafe(partial(callback, *arguments, **named))
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -124,9 +138,18 @@ class Engine:
     def _begin(self, batch: list[ClaimedJob]) -> None:
         assert self._client is not None  # noqa: S101 - set before start() returned
         for job in batch:
-            call = Call(job, client=self._client, sealer=self._sealer)
+            publishing = self._publishing(job) if job.stream else None
+            call = Call(job, client=self._client, sealer=self._sealer, publishing=publishing)
             task = self._loop.create_task(self._conduct(call), name=job.id)
             self._calls[job.fence] = (call, task)
+
+    def _publishing(self, job: ClaimedJob) -> Publishing:
+        silence = targets.bounds(job.target.options).idle
+        return Publishing(
+            job,
+            self._live.stream(job.id, silence=silence),
+            before_first=partial(self._before_publishing, job.fence),
+        )
 
     async def _conduct(self, call: Call) -> None:
         try:
@@ -150,21 +173,28 @@ class Engine:
             if not self._claims:
                 self._idle.set()
 
+    def _publish(self, claims: set[Fence]) -> None:
+        for fence in claims & self._calls.keys():
+            call, _ = self._calls[fence]
+            if call.publishing is not None:
+                call.publishing.permit()
+
     def _abandon(self, claims: set[Fence]) -> None:
         for fence in claims & self._calls.keys():
             _, task = self._calls[fence]
             task.cancel()
 
-    def _cut_off(self, on_interrupt: str | None) -> list[asyncio.Task[None]]:
+    def _cut_off(self, *, repeatable: bool) -> list[asyncio.Task[None]]:
+        """Cut off all calls, or the repeatable ones only."""
         cut = []
         for call, task in list(self._calls.values()):
-            if on_interrupt in (None, call.job.on_interrupt):
+            if call.repeatable or not repeatable:
                 call.tells_when_cut = True
                 task.cancel()
                 cut.append(task)
         return cut
 
     async def _close(self) -> None:
-        await asyncio.gather(*self._cut_off(None), return_exceptions=True)
+        await asyncio.gather(*self._cut_off(repeatable=False), return_exceptions=True)
         if self._client is not None:
             await self._client.aclose()

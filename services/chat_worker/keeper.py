@@ -16,19 +16,19 @@ from typing import Final, Protocol
 
 from services.chat_worker.engine import Engine
 from services.chat_worker.incarnation import Incarnation
+from services.chat_worker.outage import Outage
+from services.chat_worker.unpublished import Unpublished
 from services.chat_worker.unwritten import Unwritten
 from shared.crypto import Sealer
 from shared.domain import JobState
 from shared.store import jobs, leases
-from shared.store.database import UNAVAILABLE, Database, reason_of
-from shared.store.jobs import Outcome, Retention
+from shared.store.database import UNAVAILABLE, Database
+from shared.store.jobs import Fence, Outcome, Retention
 
 CLAIM_BATCH: Final = 256
 TURN_SECONDS: Final = 1.0  # ± 20 %, so that workers do not look in step
 SETTLE_SECONDS: Final = 0.010  # how long a claim waits for 5 % of the places to be free
 SWEEP_LEADER: Final = "sweep"
-FIRST_REST: Final = 0.2  # seconds after an error of the database, growing to the longest
-LONGEST_REST: Final = 2.0
 REST_AFTER_DEFECT: Final = 1.0
 
 logger = logging.getLogger(__name__)
@@ -69,6 +69,7 @@ class Keeper:
         self._jitter = jitter
         self._incarnation = Incarnation(database, lease_seconds)
         self._unwritten = Unwritten(database, sealer, retention, clock)
+        self._unpublished = Unpublished(database)
         self._wake = threading.Condition()
         self._rung = True
         self._served = ""  # the owner of the job that was claimed last
@@ -78,8 +79,7 @@ class Keeper:
         self._purging = False
         self._suspicious = False
         self._swept_at = self._checked_at = float("-inf")  # by the monotonic clock
-        self._away_since: float | None = None
-        self._rest_seconds = FIRST_REST
+        self._outage = Outage()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
 
     def start(self) -> None:
@@ -96,6 +96,12 @@ class Keeper:
         """Write how this claim ended, soon."""
         with self._wake:
             self._unwritten.add(outcome)
+            self._wake.notify()
+
+    def publish(self, claim: Fence) -> None:
+        """Note that readers may see this call's chunks, and tell the engine when it is durable."""
+        with self._wake:
+            self._unpublished.add(claim)
             self._wake.notify()
 
     def purge(self) -> None:
@@ -128,13 +134,13 @@ class Keeper:
             more = False
             try:
                 more = self._turn()
-                self._note_back()
+                self._outage.note_end()
                 if self._stopping and not self._unwritten:
                     self._incarnation.leave(duty=SWEEP_LEADER)
                     return
             except UNAVAILABLE as fault:
                 self._note_away(fault)
-                if self._stopping and self._rest_seconds >= LONGEST_REST:
+                if self._stopping and self._outage.is_long:
                     logger.error(
                         "stopping without the database; the sweep will act on what is unwritten",
                         extra={"outcomes": len(self._unwritten)},
@@ -150,23 +156,23 @@ class Keeper:
 
     def _rest(self) -> None:
         with self._wake:
-            if self._away_since is not None:
-                self._wake.wait(self._rest_seconds)
+            if self._outage.lasts:
+                self._wake.wait(self._outage.rest_seconds)
             else:
                 due = TURN_SECONDS * (0.8 + 0.4 * self._jitter())
                 self._wake.wait_for(self._pending, min(due, self._lease / 4))
 
     def _pending(self) -> bool:
         claimable = self._rung and self._claiming and self._engine.free > 0
-        return bool(
-            self._stopping or self._unwritten or claimable or self._purging or self._suspicious
-        )
+        waiting = self._unwritten or self._unpublished
+        return bool(self._stopping or waiting or claimable or self._purging or self._suspicious)
 
     def _turn(self) -> bool:
         """One round; True when the next should follow at once."""
         self._rung = False
         if self._incarnation.keep() is Incarnation.REBORN:
             self._engine.cut_off_retryable()
+        self._publish()  # first: readers wait for these calls' first chunks
         self._write()
         now = time.monotonic()
         if now - self._checked_at >= TURN_SECONDS or self._suspicious:
@@ -178,6 +184,11 @@ class Keeper:
         if self._purging:
             self._purging = self._purge_batch()
         return self._claim()
+
+    def _publish(self) -> None:
+        held, lost = self._unpublished.write(renew=self._incarnation.renew)
+        self._engine.publish(held)
+        self._engine.abandon(lost)
 
     def _write(self) -> None:
         for batch, held in self._unwritten.write(renew=self._incarnation.renew):
@@ -269,21 +280,7 @@ class Keeper:
         return min(CLAIM_BATCH, self._engine.free)
 
     def _note_away(self, fault: Exception) -> None:
-        if self._away_since is None:
-            self._away_since = time.monotonic()
-            self._rest_seconds = FIRST_REST
-            logger.error(
-                "the database does not answer; claiming stops, calls go on",
-                extra={"reason": reason_of(fault)},
-            )
-        else:
-            self._rest_seconds = min(self._rest_seconds * 1.5, LONGEST_REST)
+        self._outage.note(fault)
         if self._incarnation.lease_is_over():
             self._engine.cut_off_retryable()
         self._unwritten.shed_old()
-
-    def _note_back(self) -> None:
-        if self._away_since is not None:
-            away = time.monotonic() - self._away_since
-            logger.info("the database is back", extra={"away_seconds": round(away, 1)})
-            self._away_since = None

@@ -65,14 +65,22 @@ def did_nothing(failure: JobFailure) -> bool:
 
 
 def after_failure(
-    job: ClaimedJob, failure: JobFailure, *, tries: int, now: float, gate: GateEffect | None
+    job: ClaimedJob,
+    failure: JobFailure,
+    *,
+    tries: int,
+    now: float,
+    gate: GateEffect | None,
+    seen: bool = False,
 ) -> Outcome:
     """The outcome of a claim whose last of `tries` calls ended in this failure.
 
-    The error document of a failed job is sealed by the caller, who holds the sealer.
+    `seen` says that a reader may have seen a chunk of it: such a job never runs again. The error
+    document of a failed job is sealed by the caller, who holds the sealer.
     """
-    interrupted = is_ambiguous(failure)
     extra_calls = tries - 1
+    if seen:
+        return _failed(job, failure, gate=gate, extra_calls=extra_calls)
     if may_be_tried_again(failure) and job.on_unavailable == OnUnavailable.WAIT:
         begun = isinstance(failure, UpstreamFailure) and failure.sent
         return _outcome(
@@ -82,7 +90,8 @@ def after_failure(
             error_code=failure.code,
             extra_calls=extra_calls if begun else extra_calls - 1,
         )
-    if interrupted and job.on_interrupt == OnInterrupt.RETRY and job.interrupts + 1 < MAX_CALLS:
+    again = job.on_interrupt == OnInterrupt.RETRY and job.interrupts + 1 < MAX_CALLS
+    if is_ambiguous(failure) and again:
         return _outcome(
             job,
             JobState.QUEUED,
@@ -92,20 +101,24 @@ def after_failure(
             interrupted=True,
             not_before=now + FIRST_RETRY_PAUSE * 2.0**job.interrupts,
         )
-    return _outcome(
-        job,
-        JobState.FAILED,
-        gate=gate,
-        error_code=failure.code,
-        may_have_been_billed=failure.may_have_been_billed,
-        extra_calls=extra_calls,
-        did_nothing=did_nothing(failure),
+    return _failed(
+        job, failure, gate=gate, extra_calls=extra_calls, did_nothing=did_nothing(failure)
     )
 
 
 def released(job: ClaimedJob) -> Outcome:
     """The outcome of a claim given back at shutdown before its bytes left: it counts as nothing."""
     return _outcome(job, JobState.QUEUED, extra_calls=-1)
+
+
+def _failed(job: ClaimedJob, failure: JobFailure, **rest: Any) -> Outcome:
+    return _outcome(
+        job,
+        JobState.FAILED,
+        error_code=failure.code,
+        may_have_been_billed=failure.may_have_been_billed,
+        **rest,
+    )
 
 
 def _outcome(job: ClaimedJob, state: JobState, **rest: Any) -> Outcome:

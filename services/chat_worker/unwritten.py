@@ -92,6 +92,9 @@ class Unwritten:
             if outcome.result_sealed is not None:
                 self._waiting[place] = (since, _unstorable(outcome))
                 logger.error("an answer was given up", extra={"job": outcome.job_id})
+            elif outcome.log_sealed is not None:
+                self._waiting[place] = (since, replace(outcome, log_sealed=None))
+                logger.error("the chunks of a failure were given up", extra={"job": outcome.job_id})
 
     def _finish(self, tx: sa.Connection, batch: Sequence[Outcome]) -> set[Fence]:
         # Inside the transaction: the key that sealed an answer minutes ago may be retired by now.
@@ -140,6 +143,7 @@ def _unstorable(outcome: Outcome) -> Outcome:
         outcome,
         state=JobState.FAILED,
         result_sealed=None,
+        log_sealed=None,
         error_sealed=None,
         error_code=Unstorable.code,
         may_have_been_billed=True,

@@ -13,6 +13,7 @@ from celery import Celery
 
 from services.chat_worker.engine import Engine
 from services.chat_worker.keeper import Keeper
+from services.chat_worker.live_sender import LiveSender
 from services.chat_worker.senders import CancelListener, Outbox
 from services.chat_worker.watchdog import Watchdog
 from shared import live, queues
@@ -21,7 +22,7 @@ from shared.crypto import Sealer
 from shared.domain import DiscoveryStatus, JobState
 from shared.errors import UpstreamAuthenticationFailed
 from shared.store.database import Database
-from shared.store.jobs import Outcome, Retention
+from shared.store.jobs import Fence, Outcome, Retention
 from shared.upstream.policy import OutboundPolicy
 
 FILES_FOR_OTHERS: Final = 200  # descriptors that are no calls: database, Redis, logs
@@ -40,11 +41,14 @@ class ChatWorker:
         self._doorbell = queues.Doorbell(celery, queues.quick_redis(settings))
         self._outbox = Outbox(celery, self._doorbell)
         self._notices = live.NoticeSender(queues.quick_redis(settings))
+        self._live = LiveSender(queues.quick_redis(settings), sealer)
         self._engine = Engine(
             policy=OutboundPolicy.from_settings(settings),
             sealer=sealer,
+            live=self._live,
             concurrency=affordable_concurrency(settings.chat_concurrency),
             on_outcome=self._ended,
+            before_publishing=self._first_chunk,
         )
         self._keeper = Keeper(
             database=database,
@@ -65,6 +69,7 @@ class ChatWorker:
 
     def start(self) -> None:
         """Start every thread; claiming begins at once."""
+        self._live.start()
         self._engine.start()
         self._keeper.start()
         self._outbox.start()
@@ -78,6 +83,7 @@ class ChatWorker:
         self._wait_for_calls()
         self._watchdog.stop()
         self._engine.stop()
+        self._live.stop()
         self._keeper.stop()
         self._listener.stop()
         self._outbox.stop()
@@ -105,6 +111,9 @@ class ChatWorker:
     def more_work(self) -> None:
         """A full batch was claimed: others may find more."""
         self._outbox.ring()
+
+    def _first_chunk(self, claim: Fence) -> None:
+        self._keeper.publish(claim)
 
     def _ended(self, outcome: Outcome) -> None:
         self._keeper.take(outcome)

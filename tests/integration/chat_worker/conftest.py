@@ -8,14 +8,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from shared import config, ids
+from services.chat_worker.engine import Engine
+from services.chat_worker.keeper import Keeper
+from services.chat_worker.live_sender import LiveSender
+from shared import config, ids, queues
 from shared.crypto import Sealer
 from shared.domain import JobState
 from shared.store import jobs, providers
@@ -23,6 +27,7 @@ from shared.store.database import Database
 from shared.store.jobs import NewJob, Retention
 from shared.store.migrate import migrate
 from shared.store.opening import open_store
+from shared.upstream.policy import OutboundPolicy
 from tests.contract.job_store.conftest import new_provider
 from tests.eventually import eventually
 from tests.simulators._running import Running, running
@@ -110,7 +115,13 @@ class Bench:
 
     def submit(self, sim: Mapping[str, Any] | None = None, **changes: Any) -> str:
         job_id = ids.new()
-        body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "user": job_id}
+        body: dict[str, Any] = {
+            "model": "m",
+            "messages": [{"role": "user", "content": "hi"}],
+            "user": job_id,
+        }
+        if changes.get("stream"):
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
         plain = json.dumps(body | ({"sim": sim} if sim else {})).encode()
         values: dict[str, Any] = {
             "id": job_id,
@@ -180,6 +191,46 @@ class Bench:
                 worker.process.kill()
             worker.process.wait(10)
         self.database.dispose()
+
+
+class Silent:
+    """Nobody needs to know."""
+
+    def ended(self, job_ids: Sequence[str]) -> None: ...
+
+    def more_work(self) -> None: ...
+
+
+@contextmanager
+def local_worker(bench: Bench, database: Database) -> Iterator[Keeper]:
+    """A worker on threads of this process, without Celery: cheaper, and stopped at any place."""
+    live = LiveSender(queues.quick_redis(bench.settings), bench.sealer)
+    engine = Engine(
+        policy=OutboundPolicy.from_settings(bench.settings),
+        sealer=bench.sealer,
+        live=live,
+        concurrency=10,
+        on_outcome=lambda outcome: keeper.take(outcome),
+        before_publishing=lambda claim: keeper.publish(claim),
+    )
+    keeper = Keeper(
+        database=database,
+        sealer=bench.sealer,
+        engine=engine,
+        lease_seconds=5.0,
+        retention=RETENTION,
+        reporter=Silent(),
+    )
+    live.start()
+    engine.start()
+    keeper.start()
+    try:
+        yield keeper
+    finally:
+        keeper.stop_claiming()
+        engine.stop()
+        live.stop()
+        keeper.stop()
 
 
 @pytest.fixture

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import signal
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from services.chat_worker.engine import Engine
 from services.chat_worker.keeper import Keeper
 from shared.domain import JobState
 from shared.store.database import Database
-from shared.upstream.policy import OutboundPolicy
 from tests.eventually import eventually
-from tests.integration.chat_worker.conftest import RETENTION, Bench
+from tests.integration.chat_worker.conftest import Bench, local_worker
 
 
 @contextmanager
-def write_lock(bench: Bench) -> Iterator[None]:
+def write_lock(bench: Bench) -> Iterator[sqlite3.Connection]:
     """Keep everybody else from writing to the SQLite database."""
     path: Path = bench.folder / "dragoman.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")
+        yield connection
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def test_a_repeatable_call_is_repeated_after_an_outage_longer_than_the_lease(
@@ -88,40 +86,12 @@ class LossyDatabase(Database):
         return int(tx.execute(query).scalar_one())
 
 
-class Silent:
-    """Nobody needs to know."""
-
-    def ended(self, job_ids: Sequence[str]) -> None: ...
-
-    def more_work(self) -> None: ...
-
-
 @pytest.fixture
 def lossy(bench: Bench) -> Iterator[tuple[LossyDatabase, Keeper]]:
     """A keeper in this process, over a database that may lose an answer."""
     database = LossyDatabase(bench.settings.database_url)
-    outcomes: list[Any] = []
-    engine = Engine(
-        policy=OutboundPolicy.from_settings(bench.settings),
-        sealer=bench.sealer,
-        concurrency=10,
-        on_outcome=lambda outcome: outcomes[0](outcome),
-    )
-    keeper = Keeper(
-        database=database,
-        sealer=bench.sealer,
-        engine=engine,
-        lease_seconds=5.0,
-        retention=RETENTION,
-        reporter=Silent(),
-    )
-    outcomes.append(keeper.take)
-    engine.start()
-    keeper.start()
-    yield database, keeper
-    keeper.stop_claiming()
-    engine.stop()
-    keeper.stop()
+    with local_worker(bench, database) as keeper:
+        yield database, keeper
     database.dispose()
 
 

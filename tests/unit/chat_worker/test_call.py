@@ -69,6 +69,11 @@ async def hangs(on_sent: Callable[[], None]) -> ChatAnswer:
     raise AssertionError
 
 
+async def hangs_before_it_sends(_: Callable[[], None]) -> ChatAnswer:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
 SEALER = Sealer(Keyring.generate())
 
 
@@ -104,6 +109,20 @@ def claimed(**changes: Any) -> ClaimedJob:
 def run(client: PlayedClient, job: ClaimedJob) -> tuple[Outcome, Call]:
     call = Call(job, client=client, sealer=SEALER)  # type: ignore[arg-type]
     return asyncio.run(call.run()), call
+
+
+def cut(client: PlayedClient, job: ClaimedJob) -> Outcome:
+    """The outcome of a call that is cut off once it hangs."""
+
+    async def begin_and_cut() -> Outcome:
+        call = Call(job, client=client, sealer=SEALER)  # type: ignore[arg-type]
+        task = asyncio.create_task(call.run())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return call.cut_off()
+
+    return asyncio.run(begin_and_cut())
 
 
 def opened(outcome: Outcome, column: str) -> Any:
@@ -180,9 +199,8 @@ def test_a_request_sealed_elsewhere_ends_the_job_without_a_call() -> None:
 def test_at_shutdown_only_what_was_sent_is_in_doubt(
     on_interrupt: str, sent: bool, state: JobState
 ) -> None:
-    call = Call(claimed(on_interrupt=on_interrupt), client=PlayedClient(), sealer=SEALER)  # type: ignore[arg-type]
-    call.sent = sent
-    outcome = call.cut_off()
+    script = hangs if sent else hangs_before_it_sends
+    outcome = cut(PlayedClient(script), claimed(on_interrupt=on_interrupt))
     assert outcome.state is state
     assert outcome.interrupted is (sent and on_interrupt == "retry")
 

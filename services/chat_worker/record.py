@@ -1,0 +1,154 @@
+"""What one claim did so far, and the outcome that this comes to."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from services.chat_worker import outcomes
+from services.chat_worker.publishing import Publishing
+from shared.crypto import Sealer
+from shared.domain import JobState
+from shared.errors import JobFailure
+from shared.store import jobs
+from shared.store.jobs import ClaimedJob, Evidence, Outcome
+from shared.upstream import ChatAnswer, StreamEnd
+
+
+class Record:
+    """The facts of one claim; `publishing` has the chunks of a streamed one."""
+
+    def __init__(
+        self,
+        job: ClaimedJob,
+        *,
+        sealer: Sealer,
+        publishing: Publishing | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self.sent = False  # whether any byte of a request may have left
+        self.tries = 0
+        self.started_at = clock()
+        self._job = job
+        self._sealer = sealer
+        self._publishing = publishing
+        self._clock = clock
+        self._try_started_at = self.started_at
+        self._try_began = time.monotonic()
+
+    @property
+    def seen(self) -> bool:
+        """Whether a reader may have seen a chunk."""
+        return self._publishing is not None and self._publishing.seen
+
+    def begin_try(self) -> None:
+        """A request is about to be sent."""
+        self.tries += 1
+        self._try_started_at = self._clock()
+        self._try_began = time.monotonic()
+
+    def note_sent(self) -> None:
+        """The first byte is about to leave."""
+        self.sent = True
+
+    def note_refused(self) -> None:
+        """What was sent was refused and is over: only the next try can leave bytes in doubt."""
+        self.sent = False
+
+    def completed(self, end: ChatAnswer | StreamEnd) -> Outcome:
+        """The outcome of an answer."""
+        answer, log = self._answer(end)
+        return Outcome(
+            job_id=self._job.id,
+            worker_id=self._job.worker_id,
+            attempt=self._job.attempt,
+            state=JobState.COMPLETED,
+            evidence=self._evidence(
+                "completed",
+                answer.get("usage"),
+                sent=True,
+                connect_seconds=end.connect_seconds,
+                first_byte_seconds=end.first_byte_seconds,
+                upstream_status=end.status,
+                upstream_request_id=end.request_id,
+            ),
+            gate=outcomes.gate_effect(self._job, None, call_started_at=self._try_started_at),
+            result_sealed=self._seal(jobs.RESULT, msgspec.json.encode(answer)),
+            log_sealed=log,
+            extra_calls=self.tries - 1,
+        )
+
+    def failed(self, failure: JobFailure, *, tells_of_provider: bool = True) -> Outcome:
+        """The outcome of a failure; it may be that the job returns to the queue."""
+        gate = None
+        # An earlier call of this job may have been billed, whatever became of this one.
+        failure.may_have_been_billed |= self._job.interrupts > 0
+        if tells_of_provider:
+            gate = outcomes.gate_effect(self._job, failure, call_started_at=self._try_started_at)
+        outcome = outcomes.after_failure(
+            self._job,
+            failure,
+            tries=max(self.tries, 1),
+            now=self._clock(),
+            gate=gate,
+            seen=self.seen,
+        )
+        outcome = dataclasses.replace(outcome, evidence=self._evidence_of(failure))
+        if outcome.state is not JobState.FAILED:
+            return outcome
+        error = self._seal(jobs.ERROR, msgspec.json.encode(failure.document()))
+        return dataclasses.replace(outcome, error_sealed=error, log_sealed=self._sealed_log())
+
+    def _answer(self, end: ChatAnswer | StreamEnd) -> tuple[dict[str, Any], str | None]:
+        """The completion, and the sealed log of the chunks that it came in."""
+        if isinstance(end, ChatAnswer):
+            return end.body, None
+        if end.whole is not None:
+            return end.whole, None
+        assert self._publishing is not None  # noqa: S101 - a stream was asked for
+        return self._publishing.completion(), self._sealed_log()
+
+    def _sealed_log(self) -> str | None:
+        log = self._publishing.log() if self._publishing is not None else b""
+        return self._seal(jobs.LOG, log) if log else None
+
+    def _seal(self, column: str, plain: bytes) -> str:
+        return self._sealer.seal(plain, table=jobs.TABLE, row=self._job.id, column=column)
+
+    def _evidence_of(self, failure: JobFailure) -> Evidence:
+        usage, first = None, None
+        if self._publishing is not None:
+            usage = self._publishing.completion().get("usage")
+            first = self._publishing.seconds_to_first(self._try_began)
+        return self._evidence(
+            failure.code,
+            usage,
+            sent=self.sent,
+            first_byte_seconds=first,
+            upstream_status=failure.upstream_status,
+        )
+
+    def _evidence(self, outcome: str, usage: object, *, sent: bool, **measured: Any) -> Evidence:
+        return Evidence(
+            chat_url=self._job.target.chat_url,
+            key_fingerprint=self._job.target.api_key_fingerprint,
+            provider_revision=self._job.target.revision,
+            started_at=self.started_at,
+            ended_at=self._clock(),
+            calls=self.tries,
+            outcome=outcome,
+            sent=sent,
+            prompt_tokens=_count(usage, "prompt_tokens"),
+            completion_tokens=_count(usage, "completion_tokens"),
+            **measured,
+        )
+
+
+def _count(usage: object, name: str) -> int | None:
+    """A token count, when the upstream gave a sane one: unknown is not zero."""
+    value = usage.get(name) if isinstance(usage, dict) else None
+    return value if type(value) is int and 0 <= value < 2**63 else None

@@ -1,0 +1,184 @@
+"""Streamed jobs with a real Valkey and an upstream that streams: what readers see, what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from services.chat_worker.keeper import Keeper
+from shared import live
+from shared.domain import JobState
+from shared.store import jobs
+from shared.store.database import Database
+from tests.eventually import eventually
+from tests.integration.chat_worker.conftest import Bench, local_worker
+from tests.integration.chat_worker.streamed import (
+    log_of,
+    numbers,
+    publishing,
+    redis_of,
+    seen,
+    submit,
+    text,
+)
+from tests.integration.chat_worker.test_holders import write_lock
+from tests.simulators import Mode
+from tests.simulators.counting import text_of
+
+
+@pytest.fixture
+def worker(bench: Bench) -> Iterator[Keeper]:
+    """A worker in this process."""
+    database = Database(bench.settings.database_url)
+    with local_worker(bench, database) as keeper:
+        yield keeper
+    database.dispose()
+
+
+def test_a_stream_is_seen_while_it_runs_and_stored_as_its_readers_saw_it(
+    bench: Bench, worker: Keeper
+) -> None:
+    job_id = submit(bench, {"hold_before": 10})
+    worker.ring()
+    eventually(lambda: len(seen(bench, job_id)) == 10, 10)
+    assert bench.job(job_id).state is JobState.IN_PROGRESS
+    bench.upstream.release()
+    bench.ended(job_id)
+    chunks = log_of(bench, job_id)
+    assert numbers(chunks) == list(range(len(chunks)))
+    names = {(chunk["id"], chunk["model"]) for chunk in chunks}
+    assert names == {(f"chatcmpl-{job_id}", "acme/m")}
+    assert text(chunks) == bench.answer(job_id) == text_of(20)
+    eventually(lambda: seen(bench, job_id) == chunks, 5)
+    assert numbers(seen(bench, job_id, after=9)) == numbers(chunks)[10:]
+    with redis_of(bench) as client:
+        eventually(lambda: 0 < int(client.ttl(live.stream_key(job_id))) <= live.KEPT_SECONDS, 5)
+        assert "word1" not in str(client.xrange(live.stream_key(job_id)))
+    with bench.database.read() as tx:
+        (attempt,) = jobs.attempts(tx, job_id)
+    assert (attempt.prompt_tokens, attempt.completion_tokens) == (7, 3)
+
+
+def test_the_usage_chunk_is_in_the_log_only_where_it_was_asked_for(
+    bench: Bench, worker: Keeper
+) -> None:
+    asked, hidden = submit(bench, include_usage=True), submit(bench)
+    worker.ring()
+    bench.ended(asked, hidden)
+    *rest, last = log_of(bench, asked)
+    assert (last["choices"], last["usage"]["completion_tokens"]) == ([], 3)
+    assert numbers(log_of(bench, hidden)) == numbers(rest)
+
+
+def test_a_server_that_answers_whole_leaves_a_result_and_no_log(
+    bench: Bench, worker: Keeper
+) -> None:
+    bench.upstream.set_mode(Mode.NO_STREAMS, "chat")
+    job_id = submit(bench)
+    worker.ring()
+    bench.ended(job_id)
+    assert bench.answer(job_id) == text_of(20)
+    assert (log_of(bench, job_id), seen(bench, job_id)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"), [("cut", "upstream_stream_broken"), ("error", "upstream_refused")]
+)
+def test_a_stream_that_breaks_off_after_it_was_seen_fails_with_what_came_and_is_not_repeated(
+    bench: Bench, worker: Keeper, ending: str, code: str
+) -> None:
+    sim = {"hold_before": 6, "ending": ending, "end_after": 7}
+    job_id = submit(bench, sim, on_interrupt="retry")
+    worker.ring()
+    eventually(lambda: len(seen(bench, job_id)) == 6, 10)
+    bench.upstream.release()
+    (job,) = bench.ended(job_id)
+    assert (job.state, job.error_code) == (JobState.FAILED, code)
+    assert numbers(log_of(bench, job_id)) == list(range(7))
+    assert bench.upstream.calls_of(job_id).begun == 1
+
+
+def test_a_call_that_may_be_repeated_shows_nothing_before_the_database_knows(
+    bench: Bench, worker: Keeper
+) -> None:
+    bench.upstream.hold()
+    repeatable, other = (
+        submit(bench, {"hold_before": 10}, on_interrupt=word) for word in ("retry", "fail")
+    )
+    worker.ring()
+    bench.upstream.wait_until(lambda stats: stats.in_flight == 2, 10)
+    with write_lock(bench):
+        bench.upstream.release()
+        eventually(lambda: len(seen(bench, other)) == 10, 4)
+        assert seen(bench, repeatable) == []
+    eventually(lambda: len(seen(bench, repeatable)) == 10, 10)
+    assert (publishing(bench, repeatable), publishing(bench, other)) == (True, False)
+    bench.upstream.release()
+    bench.ended(repeatable, other)
+    assert text(log_of(bench, repeatable)) == text_of(20)
+
+
+def test_a_call_that_lost_its_job_before_its_first_chunk_shows_nothing_and_is_closed(
+    bench: Bench, worker: Keeper
+) -> None:
+    bench.upstream.hold()
+    lost, other = (
+        submit(bench, {"hold_before": 10}, on_interrupt=word) for word in ("retry", "fail")
+    )
+    worker.ring()
+    bench.upstream.wait_until(lambda stats: stats.in_flight == 2, 10)
+    with write_lock(bench) as connection:
+        bench.upstream.release()
+        eventually(lambda: len(seen(bench, other)) == 10, 4)
+        taken = "UPDATE chat_job SET worker_id = 'wrk_other', attempt = 2 WHERE id = ?"
+        connection.execute(taken, (lost,))
+        connection.execute("COMMIT")
+    bench.upstream.wait_until(lambda stats: stats.closed_early == 1, 5)
+    assert (seen(bench, lost), publishing(bench, lost)) == ([], False)
+    bench.upstream.release()
+    bench.ended(other)
+
+
+def test_a_reader_goes_on_where_it_was_after_redis_lost_everything(
+    bench: Bench, worker: Keeper
+) -> None:
+    job_id = submit(bench, {"hold_before": 10})
+    worker.ring()
+    eventually(lambda: len(seen(bench, job_id)) == 10, 10)
+    bench.valkey.flush()
+    bench.upstream.release()
+    bench.ended(job_id)
+    chunks = log_of(bench, job_id)
+    eventually(lambda: seen(bench, job_id, after=9) == chunks[10:], 5)
+    with redis_of(bench) as client:
+        eventually(lambda: int(client.ttl(live.stream_key(job_id))) > 0, 5)
+
+
+def test_a_frozen_redis_delays_no_stream_and_gets_its_chunks_when_it_is_back(
+    bench: Bench, worker: Keeper
+) -> None:
+    job_id = submit(bench, {"hold_before": 10})
+    worker.ring()
+    eventually(lambda: len(seen(bench, job_id)) == 10, 10)
+    bench.valkey.freeze()
+    try:
+        bench.upstream.release()
+        bench.ended(job_id, timeout=3)
+    finally:
+        bench.valkey.thaw()
+    chunks = log_of(bench, job_id)
+    assert text(chunks) == text_of(20)
+    eventually(lambda: seen(bench, job_id) == chunks, 5)
+
+
+def test_a_cancelled_streams_connection_is_closed_and_its_chunks_are_dropped(
+    bench: Bench, worker: Keeper
+) -> None:
+    job_id = submit(bench, {"hold_before": 10})
+    worker.ring()
+    eventually(lambda: len(seen(bench, job_id)) == 10, 10)
+    bench.cancel(job_id)
+    bench.upstream.wait_until(lambda stats: stats.closed_early == 1, 2)
+    assert bench.job(job_id).state is JobState.CANCELLED
+    assert log_of(bench, job_id) == []
