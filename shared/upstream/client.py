@@ -152,7 +152,7 @@ class UpstreamClient:
         if not 200 <= answer.status < 300:
             raise refusal(answer, model=None, now=self._wall_clock())
         try:
-            document = answer.document()
+            document = answer.document(share=MODEL_LIST_BYTES / CHAT_BYTES)
             refuse_error(answer, document)
             return models(document)
         except (NotJson, NotAModelList) as fault:

@@ -32,11 +32,16 @@ class NotJson(ValueError):
     """The bytes are no JSON within the bounds; the message ends the sentence "got …"."""
 
 
-def parse(raw: bytes) -> Any:
-    """The value written in `raw`, NUL and lone surrogates replaced by U+FFFD; raises NotJson."""
+def parse(raw: bytes, *, share: float = 1.0) -> Any:
+    """The value written in `raw`, NUL and lone surrogates replaced by U+FFFD; raises NotJson.
+
+    `share` of the values that a completion may have is what there may be.
+    """
     raw = raw.removeprefix(_BOM)
     brackets = raw.count(b"[") + raw.count(b"{")
-    if brackets > MAX_BRACKETS or raw.count(b",") > MAX_COMMAS or raw.count(b'"') > MAX_QUOTES:
+    counts = (brackets, raw.count(b","), raw.count(b'"'))
+    most = (MAX_BRACKETS, MAX_COMMAS, MAX_QUOTES)
+    if any(count > share * bound for count, bound in zip(counts, most, strict=True)):
         raise NotJson("JSON with more values than an answer can have")
     unstorable = b"\\u0000" in raw
     try:

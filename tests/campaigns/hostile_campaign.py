@@ -1,4 +1,4 @@
-"""Sixty-eight hostile providers and a good one on one system: promises 14 and 15."""
+"""Sixty-nine hostile providers and a good one on one system: promises 14 and 15."""
 
 from __future__ import annotations
 

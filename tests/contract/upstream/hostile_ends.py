@@ -147,7 +147,8 @@ ENDS: Final[dict[str, Ends | Answers]] = {
     "split-utf8": Answers(ids=(f"split-{SMILE}",), chat=SMILE),
     # model lists
     "million-models": Answers(verdict="invalid_response", says="a body over 4 MiB"),
-    "million-short-ids": Answers(tuple(f"{n:05x}" for n in range(5000)), dropped=475_000),
+    "million-short-ids": Answers(verdict="invalid_response", says="more values than"),
+    "100000-ids": Answers(tuple(f"{n:05x}" for n in range(5000)), dropped=95_000),
     "duplicate-ids": Answers(("twin", "harmless"), dropped=999),
     "empty-ids": Answers(dropped=7),
     "1mb-id": Answers(dropped=1),

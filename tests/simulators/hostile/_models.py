@@ -47,8 +47,13 @@ MODELS: Final = (
     Behaviour("million-models", "lists a million models in 31 MB", _million),
     Behaviour(
         "million-short-ids",
-        "lists half a million models in 4 MB",
-        body(_listing(lambda: [f"{number:05x}" for number in range(6_000)] * 80)),
+        "lists a million models in 4 MB",
+        body(_listing(lambda: [f"{number:x}" for number in range(16)] * 62_500)),
+    ),
+    Behaviour(
+        "100000-ids",
+        "lists a hundred thousand models",
+        body(_listing(lambda: [f"{number:05x}" for number in range(100_000)])),
     ),
     Behaviour("duplicate-ids", "lists one model 1,000 times", body(_ids(*["twin"] * 1000))),
     Behaviour(

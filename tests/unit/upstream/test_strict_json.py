@@ -145,3 +145,11 @@ def _scrubbed(value: Any) -> Any:
     if isinstance(value, dict):
         return {_scrubbed(key): _scrubbed(item) for key, item in value.items()}
     return value
+
+
+def test_a_model_list_may_have_half_the_values_of_a_completion() -> None:
+    half, more = b"[" + b'"ab",' * 249_999 + b'"ab"]', b"[" + b'"ab",' * 250_000 + b'"ab"]'
+    assert len(parse(half, share=0.5)) == 250_000
+    parse(more)
+    with pytest.raises(NotJson, match="more values"):
+        parse(more, share=0.5)
