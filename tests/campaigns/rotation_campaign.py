@@ -26,9 +26,9 @@ from tests.campaigns.load import Load, Shape
 from tests.campaigns.stage import Stage, stage
 from tests.system import ROOT, System
 
-SHAPE = Shape(kinds={"b": 3, "p": 1}, latency=(0.1, 1.5), rate=30)
-WAIT_SECONDS = 2.0  # processes look at the keyring's file once a second
-KILLED_WITHIN = 4.0  # seconds from its start; on an idle machine it takes about five
+SHAPE = Shape(kinds={"b": 3, "p": 1}, latency=(0.1, 0.8), rate=30)
+WAIT_SECONDS = 1.5  # processes look at the keyring's file once a second
+KILLED_WITHIN = 3.0  # seconds from its start; on an idle machine it takes about four
 ONE_IN = 3  # rotations that are not killed, in the long form
 
 
