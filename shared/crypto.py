@@ -36,6 +36,10 @@ class SealBroken(DragomanError):
     """A sealed value does not open: wrong place, wrong keyring, or changed bytes."""
 
 
+class UnknownKey(SealBroken):
+    """The keyring in force does not hold the key that sealed the value; another one may."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Ciphers:
     """One state of a sealer; it is replaced whole, so that no thread sees half of it."""
@@ -88,7 +92,7 @@ class Sealer:
                 raise SealBroken(f"{table} {row} {column}: sealed by a newer version ({version})")
             cipher = self._ciphers.by_kid.get(kid) or self._cipher_by_now(kid)
             if cipher is None:
-                raise SealBroken(
+                raise UnknownKey(
                     f"{table} {row} {column}: sealed with key {kid}, which the keyring does not "
                     "hold"
                 )

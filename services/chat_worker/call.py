@@ -16,9 +16,9 @@ from services.chat_worker import outcomes, targets
 from services.chat_worker.publishing import Publishing
 from services.chat_worker.record import Record
 from shared import telemetry
-from shared.crypto import SealBroken, Sealer
+from shared.crypto import SealBroken, Sealer, UnknownKey
 from shared.domain import OnInterrupt, OnUnavailable
-from shared.errors import DeadlineExceeded, Interrupted, JobFailure, Unstorable
+from shared.errors import DeadlineExceeded, Interrupted, JobFailure, Unreadable
 from shared.store import jobs
 from shared.store.jobs import ClaimedJob, Outcome
 from shared.upstream import ChatAnswer, ConnectionLost, StreamEnd, Target, UpstreamClient
@@ -81,15 +81,12 @@ class Call:
             body = self._sealer.open(
                 self.job.request_sealed, table=jobs.TABLE, row=self.job.id, column=jobs.REQUEST
             )
-        except SealBroken:
-            logger.exception("a sealed value does not open")
-            return record.failed(
-                Unstorable(
-                    "Expected the job and its provider's key to open with the keyring in force; "
-                    "they do not. See whether all services share one keyring."
-                ),
-                tells_of_provider=False,
-            )
+        except SealBroken as broken:
+            logger.error("a stored value does not open: %s", broken)
+            waits = self.job.on_unavailable == OnUnavailable.WAIT
+            if isinstance(broken, UnknownKey) and waits:
+                return outcomes.postponed(self.job, now=self._clock())
+            return record.failed(Unreadable(), tells_of_provider=False)
         if (left := self.job.deadline - self._clock()) <= 0:
             return record.failed(DeadlineExceeded())
         try:

@@ -15,6 +15,7 @@ from shared.errors import (
     Interrupted,
     JobFailure,
     OutboundForbidden,
+    Unreadable,
     UpstreamAuthenticationFailed,
     UpstreamFailure,
     UpstreamServerError,
@@ -24,6 +25,7 @@ from shared.errors import (
 from shared.store.jobs import ClaimedJob, GateEffect, Outcome
 
 AMBIGUOUS_STATUSES: Final = frozenset({502, 504})  # a gateway gave up, its upstream may have not
+KEY_PAUSE: Final = 30.0  # seconds until a job is claimed again whose master key was not there
 FIRST_RETRY_PAUSE: Final = 1.0  # seconds before a second ambiguous call, doubled for the third
 
 
@@ -109,6 +111,20 @@ def after_failure(
 def released(job: ClaimedJob) -> Outcome:
     """The outcome of a claim given back at shutdown before its bytes left: it counts as nothing."""
     return _outcome(job, JobState.QUEUED, extra_calls=-1)
+
+
+def postponed(job: ClaimedJob, *, now: float) -> Outcome:
+    """The outcome of a claim that no key here opens: it waits for a worker, or a keyring, that can.
+
+    Nothing was called, so nothing is counted; only the deadline ends such waiting.
+    """
+    return _outcome(
+        job,
+        JobState.QUEUED,
+        error_code=Unreadable.code,
+        extra_calls=-1,
+        not_before=now + KEY_PAUSE,
+    )
 
 
 def _failed(job: ClaimedJob, failure: JobFailure, **rest: Any) -> Outcome:

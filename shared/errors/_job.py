@@ -185,7 +185,7 @@ class Unreadable(JobFailure):
     code, status = "unreadable", 500
     standard = (
         "Expected what is stored here to open with the keyring in force; it does not. "
-        "Restore the key that sealed it (docs/keyring.md); the registry's log names key and row."
+        "Restore the key that sealed it (docs/keyring.md); Dragoman's log names key and row."
     )
 
 

@@ -183,8 +183,23 @@ def test_a_request_sealed_elsewhere_ends_the_job_without_a_call() -> None:
     foreign = SEALER.seal(b"{}", table=jobs.TABLE, row="other", column=jobs.REQUEST)
     client = PlayedClient()
     outcome, _ = run(client, claimed(request_sealed=foreign))
-    assert (outcome.state, outcome.error_code) == (JobState.FAILED, "unstorable")
+    assert (outcome.state, outcome.error_code) == (JobState.FAILED, "unreadable")
     assert client.asked == []
+
+
+def test_a_job_whose_key_is_not_here_waits_for_one_that_has_it_unless_somebody_waits() -> None:
+    other = Sealer(Keyring.generate())
+    place = {"table": jobs.TABLE, "row": claimed().id, "column": jobs.REQUEST}
+    foreign = other.seal(b"{}", **place)
+    for on_unavailable, state in (("wait", JobState.QUEUED), ("fail", JobState.FAILED)):
+        client = PlayedClient()
+        job = claimed(request_sealed=foreign, on_unavailable=on_unavailable)
+        outcome, _ = run(client, job)
+        assert (outcome.state, outcome.error_code) == (state, "unreadable")
+        assert client.asked == []
+        if state is JobState.QUEUED:
+            assert outcome.extra_calls == -1
+            assert outcome.not_before > time.time()
 
 
 @pytest.mark.parametrize(
