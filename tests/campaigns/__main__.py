@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.campaigns import (
     blackholes_campaign,
+    events_campaign,
     faults_campaign,
     hostile_campaign,
     poison_campaign,
@@ -21,6 +22,7 @@ from tests.campaigns.checker import Finding, table
 
 CAMPAIGNS: dict[str, Callable[..., list[Finding]]] = {
     "blackholes": blackholes_campaign.run,
+    "events": events_campaign.run,
     "faults": faults_campaign.run,
     "hostile": hostile_campaign.run,
     "poison": poison_campaign.run,

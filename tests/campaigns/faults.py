@@ -132,16 +132,16 @@ class Faults:
         self._stage.valkey.flush()
         return ""
 
-    def lose_valkey(self) -> str:
-        seconds = self._dice.uniform(0.2, 5)
+    def lose_valkey(self, longest: float = 5) -> str:
+        seconds = self._dice.uniform(0.2, longest)
         self._stage.valkey.stop()
         self._stage.valkey.wipe()
         time.sleep(seconds)
         self._stage.valkey.start()
         return f"for {seconds:.1f} s"
 
-    def freeze_valkey(self) -> str:
-        seconds = self._dice.uniform(0.5, 4)
+    def freeze_valkey(self, longest: float = 4) -> str:
+        seconds = self._dice.uniform(0.5, longest)
         self._stage.valkey.freeze()
         time.sleep(seconds)
         self._stage.valkey.thaw()

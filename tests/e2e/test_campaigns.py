@@ -10,6 +10,7 @@ import pytest
 
 from tests.campaigns import (
     blackholes_campaign,
+    events_campaign,
     faults_campaign,
     hostile_campaign,
     poison_campaign,
@@ -20,6 +21,7 @@ from tests.campaigns.checker import Finding, table
 
 Run = Callable[..., list[Finding]]
 BLACKHOLES = partial(blackholes_campaign.run, patience=5)  # for machines that do other things, too
+EVENTS = partial(events_campaign.run, pause=0.2, longest=0.5, patience=3)
 HOSTILE = partial(hostile_campaign.run, patience=3)
 SEED = 4275  # of 5,000 the one that draws most kinds of faults (10 of 11) in so short a time
 
@@ -33,6 +35,7 @@ SEED = 4275  # of 5,000 the one that draws most kinds of faults (10 of 11) in so
         pytest.param(rolling_campaign.run, 0, id="rolling"),
         pytest.param(rotation_campaign.run, 0, id="rotation"),
         pytest.param(BLACKHOLES, 3, id="blackholes"),
+        pytest.param(EVENTS, 0, id="events"),
         pytest.param(HOSTILE, 0, id="hostile"),
     ],
 )
