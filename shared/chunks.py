@@ -216,32 +216,44 @@ def _choice(index: int, fields: dict[str, Any]) -> dict[str, Any]:
 class _Calls:
     """Tool calls by their index; where it is missing, by id, or else by name and place.
 
-    Gemini sends every call whole, in a chunk of its own, with an id and no index.
+    Gemini sends calls without an index. Gateways in front of it were seen to give all of them the
+    index 0, each with an id and a name of its own; vLLM once gave every piece of one call a new id,
+    but no name.
     """
 
     def __init__(self) -> None:
-        self._calls: dict[int, _Object] = {}
-        self._ids: dict[str, int] = {}
+        self._calls: dict[int, _Object] = {}  # by their place in the answer
+        self._ids: dict[int, str] = {}
+        self._places: dict[int, int] = {}  # by index
         self._latest = 0
 
     def add(self, entries: Any) -> None:
         entries = [entry for entry in _list(entries) if isinstance(entry, dict)]
-        for place, entry in enumerate(entries):
-            index = _index(entry)
-            if index is None:
-                index = self._unnumbered(entry, place if len(entries) > 1 else self._latest)
-            if index not in self._calls:
-                self._calls[index] = _Object(_CALL, _Text)
-            self._calls[index].add(entry)
-            self._latest = index
+        for number, entry in enumerate(entries):
+            place = self._place(entry, number if len(entries) > 1 else self._latest)
+            if place not in self._calls:
+                self._calls[place] = _Object(_CALL, _Text)
+            self._calls[place].add(entry)
+            self._latest = place
 
-    def _unnumbered(self, entry: dict[str, Any], continued: int) -> int:
+    def _place(self, entry: dict[str, Any], continued: int) -> int:
         following = max(self._calls, default=-1) + 1
-        if isinstance(name := entry.get("id"), str) and name:
-            return self._ids.setdefault(name, following)
+        id_ = entry["id"] if isinstance(entry.get("id"), str) else ""
         function = entry.get("function")
-        begins = isinstance(function, dict) and function.get("name")
-        return following if begins else continued
+        begins = isinstance(function, dict) and bool(function.get("name"))
+        index = _index(entry)
+        if index is not None:
+            place = self._places.setdefault(index, index)
+            if begins and id_ and self._ids.get(place, id_) != id_:
+                place = self._places[index] = following
+        elif id_:
+            known = (place for place, other in self._ids.items() if other == id_)
+            place = next(known, following)
+        else:
+            place = following if begins else continued
+        if id_:
+            self._ids.setdefault(place, id_)
+        return place
 
     def value(self) -> list[dict[str, Any]]:
         calls = [self._calls[index].value() for index in sorted(self._calls)]

@@ -25,7 +25,7 @@ from shared.errors import (
 from shared.telemetry import Secret
 from shared.upstream import strict_json
 from shared.upstream.retry_after import retry_after
-from shared.upstream.upstream_text import Concealer, message_of, message_of_text, shown
+from shared.upstream.upstream_text import Concealer, message_of, message_of_text, shown, unlisted
 
 # Media types of bodies that are no JSON, whatever they hold.
 NO_JSON: Final = {
@@ -96,9 +96,9 @@ def completion(answer: RawAnswer) -> dict[str, Any]:
         document = answer.document()
     except strict_json.NotJson as fault:
         raise unusable(answer, str(fault)) from None
+    refuse_error(answer, document)
     if not isinstance(document, dict):
         raise unusable(answer, "JSON that is no object")
-    refuse_error(answer, document)
     choices = document.get("choices")
     if not isinstance(choices, list) or not all(isinstance(item, dict) for item in choices):
         raise unusable(answer, "JSON without a list of choices")
@@ -113,6 +113,7 @@ def refuse_error(answer: RawAnswer, document: Any) -> None:
 
 def error_in(answer: RawAnswer, document: Any) -> UpstreamRefused | None:
     """The refusal with the upstream's words that a document stands for, if it is an error."""
+    document = unlisted(document)
     if not isinstance(document, dict) or not (document.get("error") or _is_flat_error(document)):
         return None
     said = message_of(document, answer.key)
@@ -203,7 +204,7 @@ def unusable(answer: RawAnswer, got: str) -> UpstreamInvalidAnswer:
 def _error_fields(answer: RawAnswer) -> dict[str, Any]:
     """The error object of either dialect: nested under `error`, or flat (older vLLM)."""
     try:
-        document = answer.document()
+        document = unlisted(answer.document())
     except strict_json.NotJson:
         return {}
     if not isinstance(document, dict):

@@ -59,6 +59,12 @@ class Opened:
         """The media type, lower-case, without parameters; "" when none was given."""
         return media_type(self.response.headers)
 
+    @property
+    def is_too_large(self) -> bool:
+        """Whether the announced length is over the bound."""
+        declared = self.response.headers.get("content-length", "")
+        return declared.isdigit() and int(declared) > self.call.most_bytes
+
     def answer(self, body: bytes = b"") -> RawAnswer:
         """The answer with this body."""
         return RawAnswer(
@@ -91,8 +97,7 @@ async def _whole_body(opened: Opened, begun: bytes) -> bytes | None:
     """The body, or None when it is larger than it may be."""
     most, limits, idle = opened.call.most_bytes, opened.limits, opened.bounds.idle
     limits.allow("idle", idle)
-    declared = opened.response.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > most:
+    if opened.is_too_large:
         return None
     pieces = [begun]
     size = len(begun)

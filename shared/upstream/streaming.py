@@ -16,6 +16,7 @@ from shared.errors import UpstreamFailure, UpstreamStreamBroken
 from shared.upstream import strict_json
 from shared.upstream.answers import (
     COMPRESSED,
+    NO_JSON,
     RawAnswer,
     error_in,
     is_compressed,
@@ -60,7 +61,6 @@ async def streamed(opened: Opened, on_chunk: Callable[[dict[str, Any]], None]) -
     if not opened.is_good:
         return Streamed(await whole(opened), 0, head_came)
     stream = _Stream(opened, on_chunk)
-    # Small servers stream without saying so; the first byte tells a stream from JSON.
     if opened.media_type != EVENT_STREAM and not await stream.begins_like_one():
         return Streamed(await whole(opened, stream.begun), 0, head_came)
     if is_compressed(opened.response.headers):
@@ -93,7 +93,13 @@ class _Stream:
         return self._done or bool(self._finished and not self._unfinished)
 
     async def begins_like_one(self) -> bool:
-        """Whether the first byte could be a stream's; what was read is in `begun`."""
+        """Whether the first byte could be a stream's; what was read is in `begun`.
+
+        Small servers stream without saying so, but no JSON begins as a stream does.
+        """
+        if self._opened.is_too_large or self._opened.media_type in NO_JSON:
+            return False
+        self._opened.limits.allow("idle", self._opened.bounds.idle)
         self.begun = await anext(self._opened.pieces, b"")
         return self.begun.lstrip()[:1] in _FIELD_STARTS
 

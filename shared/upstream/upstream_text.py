@@ -84,10 +84,15 @@ def shown(text: str, key: Secret | None, limit: int = MESSAGE_CHARACTERS) -> str
     return plain if len(plain) <= limit else plain[: limit - 1] + "…"
 
 
+def unlisted(document: Any) -> Any:
+    """The error of a list that holds nothing else, which is Google's way; or the document."""
+    only = document[0] if isinstance(document, list) and len(document) == 1 else None
+    return only if isinstance(only, dict) and only.get("error") else document
+
+
 def message_of(document: Any, key: Secret | None) -> str:
     """What an error document says, or "" when it says nothing that can be shown."""
-    if isinstance(document, list) and len(document) == 1:  # Gemini's
-        document = document[0]
+    document = unlisted(document)
     if not isinstance(document, dict):
         return ""
     error = document.get("error")

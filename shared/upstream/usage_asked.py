@@ -14,6 +14,7 @@ import msgspec
 
 from shared.upstream.answers import RawAnswer
 from shared.upstream.strict_json import NotJson
+from shared.upstream.upstream_text import unlisted
 
 _STATUSES: Final = frozenset({400, 422})
 _NAMES: Final = ("stream_options", "include_usage")
@@ -55,7 +56,7 @@ def refuses_usage(answer: RawAnswer) -> bool:
     if answer.status not in _STATUSES:
         return False
     try:
-        document = answer.document()
+        document = unlisted(answer.document())
     except NotJson:
         document = {"message": answer.error_text()}
     return any(name in text for text in _places(document) for name in _NAMES)

@@ -1,7 +1,8 @@
 """Gemini's OpenAI-compatible routes (UPSTREAMS.md sections 1 and 2), below `/v1beta/openai`.
 
-Streamed tool calls come whole, one a chunk, without `index` and with an empty id. An error is a
-list of one object (unverified), and a wrong key a 400.
+Streamed tool calls come whole, one a chunk and without `index`, and the stream ends with `stop`
+where an answer says `tool_calls` (googleapis/python-genai issue 2868). An error is a list of one
+object, and a wrong key a 400.
 """
 
 from __future__ import annotations
@@ -59,14 +60,14 @@ def stream(document: Mapping[str, Any], include_usage: bool) -> Sequence[Chunk]:
     said: list[dict[str, Any]] = [
         {"content": "".join(words[start : start + 3])} for start in range(0, len(words), 3)
     ]
-    said += [{"tool_calls": [{**call, "id": ""}]} for call in message.get("tool_calls", ())]
+    said += [{"tool_calls": [call]} for call in message.get("tool_calls", ())]
     envelope = {**document, "object": "chat.completion.chunk"}
     del envelope["usage"]
     chunks = []
     for number, delta in enumerate(said, start=1):
         one = {"index": 0, "delta": {"role": "assistant", **delta}}
         if number == len(said):
-            one["finish_reason"] = choice["finish_reason"]
+            one["finish_reason"] = "stop"
         chunks.append({**envelope, "choices": [one]})
     if include_usage:
         chunks.append({**envelope, "choices": [], "usage": document["usage"]})

@@ -25,7 +25,13 @@ WRONG = "sk-wrong-0123456789"
 EVERY: list[Make] = [
     *(sims.vllm, sims.vllm_old, sims.ollama, sims.tgi, sims.together, sims.groq, sims.openrouter),
     *(sims.llama_cpp, sims.llama_cpp_old, sims.llama_cpp_router, sims.lm_studio),
-    *(sims.lm_studio_loaded, sims.litellm, sims.no_models_route, sims.CountingSimulator),
+    *(
+        sims.lm_studio_loaded,
+        sims.litellm,
+        sims.no_models_route,
+        sims.CountingSimulator,
+        sims.gemini,
+    ),
 ]
 each_server = pytest.mark.parametrize("make", EVERY, ids=lambda make: make.__name__)
 
@@ -59,7 +65,7 @@ LISTS_TO_ALL = ("ok", "upstream_authentication_failed")
 WRONG_KEY = {
     **dict.fromkeys((sims.ollama, sims.tgi, sims.llama_cpp_old, sims.openrouter), LISTS_TO_ALL),
     sims.no_models_route: ("no_models_route", "upstream_authentication_failed"),
-    sims.litellm: ("invalid_response", "upstream_refused"),
+    **dict.fromkeys((sims.litellm, sims.gemini), ("invalid_response", "upstream_refused")),
 }
 NO_KEY = {**WRONG_KEY, sims.litellm: ("server_error", "upstream_server_error")}
 ANSWERS_FOR_ANY_MODEL = {
@@ -173,6 +179,17 @@ def test_a_model_that_it_does_not_have_is_refused_and_no_missing_route(make: Mak
                 else:
                     assert isinstance(ended, UpstreamFailure)
                     assert (ended.code, ended.may_have_been_billed) == ("upstream_refused", False)
+
+    run(main())
+
+
+def test_the_words_of_an_error_inside_a_list_are_told() -> None:
+    async def main() -> None:
+        with server(sims.gemini, key=KEY) as (sim, target):
+            async with client() as calling:
+                ended = await chat(calling, target(WRONG), sim.simulator.models[0])
+                assert isinstance(ended, UpstreamFailure)
+                assert "API key not valid. Please pass a valid API key." in ended.message
 
     run(main())
 

@@ -168,6 +168,15 @@ def test_tool_calls_without_index_are_told_apart_by_id_name_or_place(
     assert [(id_, arguments) for id_, _, arguments in calls(*deltas)] == found
 
 
+def test_whole_calls_that_all_have_the_index_0_are_told_apart_by_id() -> None:
+    assert calls(
+        [call("1", index=0, id="a", name="f")],
+        [call("2", index=0, id="b", name="f")],
+        [call("3", index=0)],
+        [call("4", index=1, id="c", name="g")],
+    ) == [("a", "f", "1"), ("b", "f", "23"), ("c", "g", "4")]
+
+
 def test_a_new_id_for_every_piece_of_a_call_does_not_change_the_first() -> None:
     pieces = [[call("1", index=0, id="x-1", name="f")], [call("2", index=0, id="x-2")]]
     assert calls(*pieces) == [("x-1", "f", "12")]
