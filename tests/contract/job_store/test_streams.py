@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from services.chat_worker import unwritten as module
+from services.chat_worker.unwritten import Unwritten
+from shared.crypto import Sealer
 from shared.domain import MAX_LOSSES, JobState
+from shared.keyring import Keyring
 from shared.store import jobs
 from shared.store.jobs import ClaimedJob, Fence
-from tests.contract.job_store.conftest import Store, outcome_of
+from tests.contract.job_store.conftest import RETENTION, Store, outcome_of
 
 
 def publish(store: Store, *claims: Fence) -> set[Fence]:
@@ -92,3 +98,40 @@ def test_a_job_that_was_about_to_publish_and_did_not_may_run_again_twice(store: 
     assert again.publishing is False
     store.kill(store.worker)
     assert list(store.sweep().requeued) == [claimed.id]
+
+
+def test_chunks_that_waited_too_long_for_the_database_are_given_up_and_a_failure_keeps_its_error(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEEP_SECONDS", 0.0)
+    sealer = Sealer(Keyring.generate())
+    answered, failed = claim_streamed(store), claim_streamed(store)
+
+    def sealed(job: ClaimedJob, column: str) -> str:
+        return sealer.seal(b"words", table=jobs.TABLE, row=job.id, column=column)
+
+    unwritten = Unwritten(store.database, sealer, RETENTION, time.time)
+    unwritten.add(
+        outcome_of(
+            answered,
+            result_sealed=sealed(answered, jobs.RESULT),
+            log_sealed=sealed(answered, jobs.LOG),
+        )
+    )
+    unwritten.add(
+        outcome_of(
+            failed,
+            JobState.FAILED,
+            error_code="upstream_stream_broken",
+            error_sealed=sealed(failed, jobs.ERROR),
+            log_sealed=sealed(failed, jobs.LOG),
+        )
+    )
+    unwritten.shed_old()
+    list(unwritten.write(renew=lambda _: True))
+    assert [store.get(job.id).error_code for job in (answered, failed)] == [
+        "unstorable",
+        "upstream_stream_broken",
+    ]
+    assert store.get(failed.id).error_sealed is not None
+    assert [store.column(job.id, "log_sealed") for job in (answered, failed)] == [None, None]

@@ -1,4 +1,4 @@
-"""An answer that waited for the database is written under the master key of then."""
+"""An answer that waited for the database is written under the master key of then, chunks too."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from shared.store.sealed import COLUMNS
 from tests import sealedrows
 from tests.contract.rotation.conftest import ROWS, Installation
 
-(RESULT,) = [column for column in COLUMNS if str(column) == "chat_job.result_sealed"]
+RESULT, LOG = (
+    column
+    for name in ("result_sealed", "log_sealed")
+    for column in COLUMNS
+    if str(column) == f"chat_job.{name}"
+)
 
 
 def test_a_kept_answer_is_sealed_anew_when_the_key_was_rotated_meanwhile(
@@ -34,6 +39,7 @@ def test_a_kept_answer_is_sealed_anew_when_the_key_was_rotated_meanwhile(
             1,
             JobState.COMPLETED,
             result_sealed=sealer.seal(sealedrows.plain(RESULT, row), **RESULT.place(row)),
+            log_sealed=sealer.seal(sealedrows.plain(LOG, row), **LOG.place(row)),
         )
         for row in ROWS[:2]
     ]
@@ -45,6 +51,7 @@ def test_a_kept_answer_is_sealed_anew_when_the_key_was_rotated_meanwhile(
     now[0] += LOOK_SECONDS
     ((_, ended),) = unwritten.write(renew=lambda _tx: True)
     assert ended == {kept[1].fence}
-    stored = sealedrows.values(installation.database, RESULT)[ROWS[1]]
-    assert sealed_with(stored) == installation.keyring.primary
+    for column in (RESULT, LOG):
+        stored = sealedrows.values(installation.database, column)[ROWS[1]]
+        assert sealed_with(stored) == installation.keyring.primary
     assert sealedrows.all_open(installation.database, Sealer(installation.keyring))

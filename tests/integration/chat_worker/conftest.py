@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import sqlalchemy as sa
@@ -201,8 +201,15 @@ class Silent:
     def more_work(self) -> None: ...
 
 
+class LocalWorker(NamedTuple):
+    """The parts of a worker that tests reach for."""
+
+    keeper: Keeper
+    engine: Engine
+
+
 @contextmanager
-def local_worker(bench: Bench, database: Database) -> Iterator[Keeper]:
+def local_worker(bench: Bench, database: Database) -> Iterator[LocalWorker]:
     """A worker on threads of this process, without Celery: cheaper, and stopped at any place."""
     live = LiveSender(queues.quick_redis(bench.settings), bench.sealer)
     engine = Engine(
@@ -225,7 +232,7 @@ def local_worker(bench: Bench, database: Database) -> Iterator[Keeper]:
     engine.start()
     keeper.start()
     try:
-        yield keeper
+        yield LocalWorker(keeper, engine)
     finally:
         keeper.stop_claiming()
         engine.stop()

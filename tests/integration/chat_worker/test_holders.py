@@ -90,8 +90,8 @@ class LossyDatabase(Database):
 def lossy(bench: Bench) -> Iterator[tuple[LossyDatabase, Keeper]]:
     """A keeper in this process, over a database that may lose an answer."""
     database = LossyDatabase(bench.settings.database_url)
-    with local_worker(bench, database) as keeper:
-        yield database, keeper
+    with local_worker(bench, database) as worker:
+        yield database, worker.keeper
     database.dispose()
 
 

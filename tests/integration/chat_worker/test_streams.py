@@ -6,13 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.chat_worker.keeper import Keeper
 from shared import live
 from shared.domain import JobState
 from shared.store import jobs
 from shared.store.database import Database
 from tests.eventually import eventually
-from tests.integration.chat_worker.conftest import Bench, local_worker
+from tests.integration.chat_worker.conftest import Bench, LocalWorker, local_worker
 from tests.integration.chat_worker.streamed import (
     log_of,
     numbers,
@@ -28,19 +27,19 @@ from tests.simulators.counting import text_of
 
 
 @pytest.fixture
-def worker(bench: Bench) -> Iterator[Keeper]:
+def worker(bench: Bench) -> Iterator[LocalWorker]:
     """A worker in this process."""
     database = Database(bench.settings.database_url)
-    with local_worker(bench, database) as keeper:
-        yield keeper
+    with local_worker(bench, database) as worker:
+        yield worker
     database.dispose()
 
 
 def test_a_stream_is_seen_while_it_runs_and_stored_as_its_readers_saw_it(
-    bench: Bench, worker: Keeper
+    bench: Bench, worker: LocalWorker
 ) -> None:
     job_id = submit(bench, {"hold_before": 10})
-    worker.ring()
+    worker.keeper.ring()
     eventually(lambda: len(seen(bench, job_id)) == 10, 10)
     assert bench.job(job_id).state is JobState.IN_PROGRESS
     bench.upstream.release()
@@ -61,10 +60,10 @@ def test_a_stream_is_seen_while_it_runs_and_stored_as_its_readers_saw_it(
 
 
 def test_the_usage_chunk_is_in_the_log_only_where_it_was_asked_for(
-    bench: Bench, worker: Keeper
+    bench: Bench, worker: LocalWorker
 ) -> None:
     asked, hidden = submit(bench, include_usage=True), submit(bench)
-    worker.ring()
+    worker.keeper.ring()
     bench.ended(asked, hidden)
     *rest, last = log_of(bench, asked)
     assert (last["choices"], last["usage"]["completion_tokens"]) == ([], 3)
@@ -72,11 +71,11 @@ def test_the_usage_chunk_is_in_the_log_only_where_it_was_asked_for(
 
 
 def test_a_server_that_answers_whole_leaves_a_result_and_no_log(
-    bench: Bench, worker: Keeper
+    bench: Bench, worker: LocalWorker
 ) -> None:
     bench.upstream.set_mode(Mode.NO_STREAMS, "chat")
     job_id = submit(bench)
-    worker.ring()
+    worker.keeper.ring()
     bench.ended(job_id)
     assert bench.answer(job_id) == text_of(20)
     assert (log_of(bench, job_id), seen(bench, job_id)) == ([], [])
@@ -86,11 +85,11 @@ def test_a_server_that_answers_whole_leaves_a_result_and_no_log(
     ("ending", "code"), [("cut", "upstream_stream_broken"), ("error", "upstream_refused")]
 )
 def test_a_stream_that_breaks_off_after_it_was_seen_fails_with_what_came_and_is_not_repeated(
-    bench: Bench, worker: Keeper, ending: str, code: str
+    bench: Bench, worker: LocalWorker, ending: str, code: str
 ) -> None:
     sim = {"hold_before": 6, "ending": ending, "end_after": 7}
     job_id = submit(bench, sim, on_interrupt="retry")
-    worker.ring()
+    worker.keeper.ring()
     eventually(lambda: len(seen(bench, job_id)) == 6, 10)
     bench.upstream.release()
     (job,) = bench.ended(job_id)
@@ -100,13 +99,13 @@ def test_a_stream_that_breaks_off_after_it_was_seen_fails_with_what_came_and_is_
 
 
 def test_a_call_that_may_be_repeated_shows_nothing_before_the_database_knows(
-    bench: Bench, worker: Keeper
+    bench: Bench, worker: LocalWorker
 ) -> None:
     bench.upstream.hold()
     repeatable, other = (
         submit(bench, {"hold_before": 10}, on_interrupt=word) for word in ("retry", "fail")
     )
-    worker.ring()
+    worker.keeper.ring()
     bench.upstream.wait_until(lambda stats: stats.in_flight == 2, 10)
     with write_lock(bench):
         bench.upstream.release()
@@ -120,13 +119,13 @@ def test_a_call_that_may_be_repeated_shows_nothing_before_the_database_knows(
 
 
 def test_a_call_that_lost_its_job_before_its_first_chunk_shows_nothing_and_is_closed(
-    bench: Bench, worker: Keeper
+    bench: Bench, worker: LocalWorker
 ) -> None:
     bench.upstream.hold()
     lost, other = (
         submit(bench, {"hold_before": 10}, on_interrupt=word) for word in ("retry", "fail")
     )
-    worker.ring()
+    worker.keeper.ring()
     bench.upstream.wait_until(lambda stats: stats.in_flight == 2, 10)
     with write_lock(bench) as connection:
         bench.upstream.release()
@@ -140,11 +139,28 @@ def test_a_call_that_lost_its_job_before_its_first_chunk_shows_nothing_and_is_cl
     bench.ended(other)
 
 
+def test_when_the_lease_is_over_only_calls_that_others_may_repeat_are_closed(
+    bench: Bench, worker: LocalWorker
+) -> None:
+    shown = submit(bench, {"hold_before": 10}, on_interrupt="retry")
+    unseen = submit(bench, {"hold_before": 0}, on_interrupt="retry")
+    worker.keeper.ring()
+    eventually(lambda: len(seen(bench, shown)) == 10, 10)
+    bench.upstream.wait_until(lambda stats: stats.in_flight == 2, 10)
+    worker.engine.cut_off_retryable()
+    bench.upstream.wait_until(lambda stats: stats.closed_early == 1, 5)
+    bench.until(unseen, lambda job: job.last_cause == "interrupted")
+    bench.upstream.release()
+    bench.ended(shown)
+    assert text(log_of(bench, shown)) == text_of(20)
+    assert bench.upstream.calls_of(shown).begun == 1
+
+
 def test_a_reader_goes_on_where_it_was_after_redis_lost_everything(
-    bench: Bench, worker: Keeper
+    bench: Bench, worker: LocalWorker
 ) -> None:
     job_id = submit(bench, {"hold_before": 10})
-    worker.ring()
+    worker.keeper.ring()
     eventually(lambda: len(seen(bench, job_id)) == 10, 10)
     bench.valkey.flush()
     bench.upstream.release()
@@ -156,10 +172,10 @@ def test_a_reader_goes_on_where_it_was_after_redis_lost_everything(
 
 
 def test_a_frozen_redis_delays_no_stream_and_gets_its_chunks_when_it_is_back(
-    bench: Bench, worker: Keeper
+    bench: Bench, worker: LocalWorker
 ) -> None:
     job_id = submit(bench, {"hold_before": 10})
-    worker.ring()
+    worker.keeper.ring()
     eventually(lambda: len(seen(bench, job_id)) == 10, 10)
     bench.valkey.freeze()
     try:
@@ -173,10 +189,10 @@ def test_a_frozen_redis_delays_no_stream_and_gets_its_chunks_when_it_is_back(
 
 
 def test_a_cancelled_streams_connection_is_closed_and_its_chunks_are_dropped(
-    bench: Bench, worker: Keeper
+    bench: Bench, worker: LocalWorker
 ) -> None:
     job_id = submit(bench, {"hold_before": 10})
-    worker.ring()
+    worker.keeper.ring()
     eventually(lambda: len(seen(bench, job_id)) == 10, 10)
     bench.cancel(job_id)
     bench.upstream.wait_until(lambda stats: stats.closed_early == 1, 2)
