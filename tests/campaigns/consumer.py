@@ -66,7 +66,8 @@ class Consumer:
             seq = events.last_seq(tx)
         with self._database.read() as tx:
             query = sa.select(provider.c.id, provider.c.revision)
-            living = dict(tx.execute(query.where(provider.c.deleted_at.is_(None))).tuples().all())
+            rows = tx.execute(query.where(provider.c.deleted_at.is_(None)))
+            living = {row.id: row.revision for row in rows}
         with self._lock:
             self.rereads += 1
             self._deleted |= self.view.keys() - living.keys()
