@@ -150,9 +150,11 @@ class Waiting:
         late = self._now() - WORKERS_MARGIN
         self._expire([w.job_id for w in waits if w.deadline is not None and w.deadline < late])
         asked = {wait.job_id for wait in waits}
+        # Before the rows are read: one that is committed meanwhile is not there, nor is it gone.
+        begun = {wait for wait in waits if wait.begun}
         found = self._transactions.read(lambda tx: jobs.states(tx, asked))
         for wait in waits:
-            if _is_over(wait, found.get(wait.job_id)):
+            if _is_over(wait, found.get(wait.job_id), begun=wait in begun):
                 wait.ended.set()
 
     def release_watchers(self) -> None:
@@ -198,8 +200,8 @@ class Waiting:
         self._wake(job_ids)
 
 
-def _is_over(wait: Wait, found: tuple[JobState, int] | None) -> bool:
-    """Whether this row ends the wait; None: it is not there yet, or was deleted."""
+def _is_over(wait: Wait, found: tuple[JobState, int] | None, *, begun: bool) -> bool:
+    """Whether this row ends the wait; None: it is not there yet, or (when `begun`) was deleted."""
     if found is None:
-        return wait.begun
+        return begun
     return found[0].terminal or (wait.known is not None and found[1] != wait.known)
