@@ -110,6 +110,7 @@ def parser() -> argparse.ArgumentParser:
         ("--key", "K", "refuse every other API key"),
         ("--model", "ID", "serve this model; may be repeated"),
         ("--latency", "S", "seconds that a chat takes"),
+        ("--every", "S", "seconds from chunk to chunk of a stream"),
         ("--mode", "MODE", "misbehave, for example loading, wrong-key or rate-limited"),
         ("--models-mode", "MODE", "the same for the list of models alone"),
     ):

@@ -56,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--model", action="append", dest="models", metavar="ID", help=serve)
     seconds = _number(float, 0, 86400, "a number of seconds from 0 to 86400")
     root.add_argument("--latency", type=seconds, default=0.0, help="seconds that a chat takes")
+    text = "seconds from chunk to chunk of a stream"
+    root.add_argument("--every", type=seconds, default=0.0, help=text)
     root.add_argument("--mode", help=f"misbehave: {', '.join(Mode)}")
     root.add_argument("--models-mode", metavar="MODE", help="the same for the list of models alone")
     root.add_argument("--with-parent", action="store_true", help=argparse.SUPPRESS)
@@ -93,6 +95,7 @@ async def _serve(arguments: argparse.Namespace) -> str:
         key=arguments.key,
         models=arguments.models or (),
         latency=arguments.latency,
+        every=arguments.every,
         mode=arguments.mode,
         models_mode=arguments.models_mode,
     )

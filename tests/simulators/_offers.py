@@ -27,12 +27,16 @@ from tests.simulators.vllm import vllm, vllm_old
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What was asked for on the command line; `latency` in seconds, `port` 0 for any free one."""
+    """What was asked for on the command line; `port` 0 for any free one.
+
+    `latency` of an answer and `every` from chunk to chunk are in seconds.
+    """
 
     port: int = 0
     key: str | None = None
     models: Sequence[str] = ()
     latency: float = 0.0
+    every: float = 0.0
     mode: str | None = None
     models_mode: str | None = None
 
@@ -59,7 +63,7 @@ def of_dialect(line: str, make: Callable[..., Simulator]) -> Offer:
 
     async def serve_it(wish: Wish, stop: asyncio.Event, listening: Listening) -> str:
         models = {"models": wish.models} if wish.models else {}
-        simulator = make(key=wish.key, latency=wish.latency, **models)
+        simulator = make(key=wish.key, latency=wish.latency, every=wish.every, **models)
         mode = _mode(wish.mode) or Mode.NORMAL
         simulator.modes = {"chat": mode, "models": _mode(wish.models_mode) or mode}
 
