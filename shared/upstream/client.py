@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from shared.upstream.guard import Lookup, system_lookup
 from shared.upstream.model_list import NotAModelList, models
 from shared.upstream.policy import OutboundPolicy
 from shared.upstream.probe import Probe
-from shared.upstream.reading import Call, Opened, whole
+from shared.upstream.reading import Call, Opened, acknowledged, whole
 from shared.upstream.streaming import Streamed, streamed
 from shared.upstream.strict_json import NotJson
 from shared.upstream.tls import TlsContexts
@@ -35,6 +35,7 @@ from shared.upstream.usage_asked import UsageRefusals, refuses_usage, without_us
 
 CHAT_BYTES: Final = 8 * 1024 * 1024
 MODEL_LIST_BYTES: Final = 4 * 1024 * 1024
+DELIVERY_BOUNDS: Final = Bounds(connect=15, first_byte=15, idle=15, total=15)
 _REQUEST_ID_HEADERS: Final = ("x-request-id", "request-id")
 _REQUEST_ID_CHARACTERS: Final = 128
 
@@ -138,6 +139,26 @@ class UpstreamClient:
         if not 200 <= answer.status < 300:
             raise refusal(answer, model=_model_in(body), now=self._wall_clock())
         return completion(answer)
+
+    async def deliver(
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        bounds: Bounds = DELIVERY_BOUNDS,
+    ) -> int:
+        """Post JSON to a webhook's URL as `webhook_url` wrote it; returns the status that came.
+
+        Any status and any body will do, no redirect is followed. Raises as `chat` does when none
+        came.
+        """
+        sent = tuple((name.encode(), value.encode()) for name, value in headers.items())
+        call = Call("POST", url, "an answer to a webhook", 0, body, sent, is_webhook=True)
+        status, _ = await self._exchanger.run(
+            call, Target(url, url, None), bounds, None, acknowledged
+        )
+        return status
 
     async def list_models(self, target: Target, bounds: Bounds) -> ModelList:
         """What the models route lists; raises DiscoveryFailure."""

@@ -91,7 +91,7 @@ class Exchanger:
                 on_sent()
 
         evidence = Evidence(sent)
-        to = destination(call.url)
+        to = destination(call.url, is_webhook=call.is_webhook)
         request = _request(call, to, target, bounds)
         token = current.set(evidence)
         try:
@@ -128,7 +128,7 @@ class Exchanger:
 
 
 def _request(call: Call, to: Destination, target: Target, bounds: Bounds) -> httpx.Request:
-    headers = list(_HEADERS)
+    headers = [*_HEADERS, *call.headers]
     if call.body:
         headers.append((b"Content-Type", b"application/json"))
     if target.api_key is not None:

@@ -19,17 +19,24 @@ from shared.upstream.upstream_text import Concealer
 
 _ERROR_BYTES: Final = 64 * 1024
 _ERROR_SECONDS: Final = 5.0  # the status is known already; its text is worth this wait
+_RECEIPT_BYTES: Final = 4 * 1024
+_RECEIPT_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What to send where; `expected` names the answer in messages."""
+    """What to send where; `expected` names the answer in messages.
+
+    The URL is one of an endpoint's, unless `is_webhook`.
+    """
 
     method: str
     url: str
     expected: str
     most_bytes: int
     body: bytes = b""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    is_webhook: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,21 @@ async def whole(opened: Opened, begun: bytes = b"") -> RawAnswer:
     if body is None:
         raise unusable(opened.answer(), f"a body over {opened.call.most_bytes // 2**20} MiB")
     return opened.answer(body)
+
+
+async def acknowledged(opened: Opened) -> int:
+    """The status; of the body only as much is read as may let the connection be kept."""
+    limits = opened.limits
+    left = limits.rest
+    limits.allow("total", left)
+    with contextlib.suppress(TimeoutError, UpstreamStreamBroken):
+        async with asyncio.timeout(min(_RECEIPT_SECONDS, left / 2)):
+            size = 0
+            async for piece in opened.pieces:
+                size += len(piece)
+                if size > _RECEIPT_BYTES:
+                    break
+    return opened.response.status_code
 
 
 async def _whole_body(opened: Opened, begun: bytes) -> bytes | None:

@@ -20,7 +20,7 @@ from httpx_aiohttp import AiohttpTransport
 from yarl import URL
 
 from shared.errors import OutboundForbidden
-from shared.upstream.endpoint import is_resolved
+from shared.upstream.endpoint import is_resolved, is_webhook_url
 from shared.upstream.evidence import current
 from shared.upstream.failures import before_the_head, inside_the_body
 from shared.upstream.guard import GuardedResolver, Lookup, guarded_sockets, system_lookup
@@ -54,12 +54,12 @@ class Destination:
 
 
 @lru_cache(maxsize=1024)
-def destination(url: str) -> Destination:
+def destination(url: str, *, is_webhook: bool = False) -> Destination:
     """The destination of a URL that the resolver wrote: quoted already, not to be quoted again.
 
     Raises OutboundForbidden for any other URL, which clients might read in different ways.
     """
-    if not is_resolved(url):
+    if not (is_webhook_url(url) if is_webhook else is_resolved(url)):
         raise OutboundForbidden(
             "Expected a URL as the endpoint resolver writes it, got another one; save the "
             "provider's endpoint again.",
