@@ -2,13 +2,20 @@
 
 What an upstream streamed is stored, and told, as if it had not been streamed: the worker folds the
 chunks of a call into its result, and the registry folds a stored log. Nothing here raises, whatever
-the chunks hold: they come from strangers.
+the chunks hold: they come from strangers. Of choices, calls and fields, the surplus over what any
+server sends is left out: 8 MiB of `{"index":1},…` would become 200 MB.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol, TypeAlias
+
+
+MOST_CHOICES: Final = 128  # OpenAI's bound on `n`
+MOST_CALLS: Final = 128  # its bound on tools
+MOST_FIELDS: Final = 256  # of one object
+_MOST_PIECES: Final = 1024  # of a text before they become one: each takes 50 bytes beside its text
 
 
 class Fold:
@@ -102,7 +109,10 @@ class _Text:
 
     def add(self, value: Any) -> None:
         if isinstance(value, str):
-            self._pieces.append(value)
+            pieces = self._pieces
+            pieces.append(value)
+            if len(pieces) > _MOST_PIECES:
+                pieces[:] = ("".join(pieces),)
             self._other = None
         else:
             self._pieces.clear()
@@ -176,10 +186,13 @@ class _Object:
         parts = self._parts
         for name, value in fields.items():
             if value is None:
-                parts.setdefault(name, None)
+                if len(parts) < MOST_FIELDS:
+                    parts.setdefault(name, None)
                 continue
             part = parts.get(name)
             if part is None:
+                if len(parts) >= MOST_FIELDS:
+                    continue
                 part = parts[name] = self._rules.get(name, self._otherwise)()
             part.add(value)
 
@@ -198,9 +211,12 @@ class _Choices:
             if isinstance(choice, dict):
                 index = _index(choice)
                 index = place if index is None else index
-                if index not in self._choices:
-                    self._choices[index] = _Object(_CHOICE, _Last)
-                self._choices[index].add(choice)
+                known = self._choices.get(index)
+                if known is None:
+                    if len(self._choices) == MOST_CHOICES:
+                        continue
+                    known = self._choices[index] = _Object(_CHOICE, _Last)
+                known.add(choice)
 
     def value(self) -> list[dict[str, Any]]:
         return [_choice(index, self._choices[index].value()) for index in sorted(self._choices)]
@@ -213,31 +229,31 @@ def _choice(index: int, fields: dict[str, Any]) -> dict[str, Any]:
     return {"index": index, "message": message, **rest}
 
 
-class _Calls:
-    """Tool calls by their index; where it is missing, by id, or else by name and place.
+class CallPlaces:
+    """Which piece of a choice belongs to which of its tool calls.
 
-    Gemini sends calls without an index. Gateways in front of it were seen to give all of them the
-    index 0, each with an id and a name of its own; vLLM once gave every piece of one call a new id,
-    but no name.
+    By their index; where it is missing, by id, or else by name and place. Gemini sends calls
+    without an index. Gateways in front of it were seen to give all of them the index 0, each with
+    an id and a name of its own; vLLM once gave every piece of one call a new id, but no name.
     """
 
     def __init__(self) -> None:
-        self._calls: dict[int, _Object] = {}  # by their place in the answer
-        self._ids: dict[int, str] = {}
+        self._ids: dict[int, str] = {}  # by their place in the answer
         self._places: dict[int, int] = {}  # by index
         self._latest = 0
+        self._following = 0
 
-    def add(self, entries: Any) -> None:
-        entries = [entry for entry in _list(entries) if isinstance(entry, dict)]
+    def of(self, pieces: Any) -> list[tuple[int, dict[str, Any]]]:
+        """The place of each of these pieces, which came together; what is no object is left out."""
+        entries = [entry for entry in _list(pieces) if isinstance(entry, dict)]
+        found = []
         for number, entry in enumerate(entries):
-            place = self._place(entry, number if len(entries) > 1 else self._latest)
-            if place not in self._calls:
-                self._calls[place] = _Object(_CALL, _Text)
-            self._calls[place].add(entry)
-            self._latest = place
+            self._latest = self._place(entry, number if len(entries) > 1 else self._latest)
+            self._following = max(self._following, self._latest + 1)
+            found.append((self._latest, entry))
+        return found
 
     def _place(self, entry: dict[str, Any], continued: int) -> int:
-        following = max(self._calls, default=-1) + 1
         id_ = entry["id"] if isinstance(entry.get("id"), str) else ""
         function = entry.get("function")
         begins = isinstance(function, dict) and bool(function.get("name"))
@@ -245,15 +261,29 @@ class _Calls:
         if index is not None:
             place = self._places.setdefault(index, index)
             if begins and id_ and self._ids.get(place, id_) != id_:
-                place = self._places[index] = following
+                place = self._places[index] = self._following
         elif id_:
             known = (place for place, other in self._ids.items() if other == id_)
-            place = next(known, following)
+            place = next(known, self._following)
         else:
-            place = following if begins else continued
+            place = self._following if begins else continued
         if id_:
             self._ids.setdefault(place, id_)
         return place
+
+
+class _Calls:
+    """Tool calls, each by its own place."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, _Object] = {}
+        self._places = CallPlaces()
+
+    def add(self, entries: Any) -> None:
+        for place, entry in self._places.of(entries):
+            if place not in self._calls:
+                self._calls[place] = _Object(_CALL, _Text)
+            self._calls[place].add(entry)
 
     def value(self) -> list[dict[str, Any]]:
         calls = [self._calls[index].value() for index in sorted(self._calls)]

@@ -13,6 +13,7 @@ from ulid import ULID
 
 PROVIDER = "prov_"
 COMPLETION = "chatcmpl-"
+RESPONSE = "resp_"  # another view of the same row
 KEY = "key_"
 EVENT = "evt_"
 CHECK = "chk_"

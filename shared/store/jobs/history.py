@@ -59,6 +59,7 @@ class StoredLog:
     include_usage: bool
 
 
+ORIGINAL: Final = "original_sealed"
 LARGEST_PAGE: Final = 32 * 1024 * 1024  # characters of sealed results
 
 _THESE: Final = SHOWN.where(chat_job.c.id.in_(sa.bindparam("job_ids", expanding=True)))
@@ -68,6 +69,9 @@ _ATTEMPTS: Final = (
     .order_by(job_attempt.c.attempt)
 )
 _LOG: Final = sa.select(chat_job.c.log_sealed, chat_job.c.include_usage).where(
+    chat_job.c.id == sa.bindparam("job_id")
+)
+_ORIGINAL: Final = sa.select(chat_job.c.original_sealed).where(
     chat_job.c.id == sa.bindparam("job_id")
 )
 _REQUEST: Final = sa.select(chat_job.c.request_sealed).where(
@@ -127,6 +131,12 @@ def attempts(tx: sa.Connection, job_id: str) -> Sequence[Attempt]:
 def request_of(tx: sa.Connection, job_id: str) -> str | None:
     """The sealed body that the upstream gets; None when there is no such job."""
     sealed: str | None = tx.execute(_REQUEST, {"job_id": job_id}).scalar()
+    return sealed
+
+
+def original_of(tx: sa.Connection, job_id: str) -> str | None:
+    """The sealed body that the client sent, where it was translated; else None."""
+    sealed: str | None = tx.execute(_ORIGINAL, {"job_id": job_id}).scalar()
     return sealed
 
 
