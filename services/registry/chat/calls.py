@@ -8,18 +8,18 @@ from typing import Final
 from flask import Response
 
 from services.registry import problems
-from services.registry.chat.frames import CONTENT_TYPE, HEADERS
+from services.registry.chat.frames import CONTENT_TYPE, HEADERS, Frames
 from services.registry.chat.idempotency import REPLAYED
 from services.registry.chat.jobs import Jobs
-from services.registry.chat.replies import Replies, location
+from services.registry.chat.replies import Replies
 from services.registry.chat.request import FOREGROUND_TIMEOUT
 from services.registry.chat.streams import Stream
 from services.registry.chat.submission import Submitted
+from services.registry.chat.views import View
 from services.registry.clients import Client
 from services.registry.parts import Parts
 from services.registry.preferences import Preferences
 from services.registry.waiting import LOOK_SECONDS, WORKERS_MARGIN
-from shared import ids
 from shared.errors import Cancelled, NotFound
 from shared.store.access import Caller
 from shared.store.jobs import Job
@@ -30,19 +30,20 @@ Submit = Callable[[], Submitted]
 
 
 class Calls:
-    """Submissions over the parts of one process."""
+    """Submissions over the parts of one process, whose jobs are shown in one view."""
 
-    def __init__(self, parts: Parts, jobs: Jobs, replies: Replies) -> None:
+    def __init__(self, parts: Parts, jobs: Jobs, view: View) -> None:
         self._parts = parts
         self._jobs = jobs
-        self._replies = replies
+        self._view = view
+        self._replies = Replies(parts, view)
 
     def background(self, submit: Submit, caller: Caller, prefer: Preferences) -> Response:
         """The job: at once, or when it ended or `Prefer: wait` is over."""
         submitted = submit()
         job, _ = submitted.seen
         if prefer.wait and not job.state.terminal:
-            named = ids.COMPLETION + job.id
+            named = self._view.naming.named(job.id)
             seen = self._jobs.wait(named, caller, seconds=prefer.wait, is_known=None)
             submitted = Submitted(seen, submitted.replayed)
         return self._replies.accepted(submitted, prefer)
@@ -55,7 +56,7 @@ class Calls:
             if not submitted.replayed:
                 wait.deadline, wait.begun = job.deadline, True
                 wait.ended.wait(self._patience(job))
-        named = ids.COMPLETION + job.id
+        named = self._view.naming.named(job.id)
         try:
             if submitted.replayed:
                 patience = min(self._patience(job), FOREGROUND_TIMEOUT)
@@ -78,30 +79,35 @@ class Calls:
                 stream.join()
             else:
                 stream.begin(deadline=None if background else job.deadline)
-            stream.first(FIRST_CHUNK_SECONDS)
+            if not (background and self._view.opens):
+                stream.first(FIRST_CHUNK_SECONDS)
         except BaseException:
             stream.close()
             raise
         if stream.job is not None and stream.failed_unheard:
             stream.close()
             return self._replies.ended(stream.job, replayed=submitted.replayed)
-        headers = {"Location": location(job.id), **(REPLAYED if submitted.replayed else {})}
-        return _streamed(stream, headers, numbered=False)
+        headers = {
+            "Location": self._view.naming.location(job.id),
+            **(REPLAYED if submitted.replayed else {}),
+        }
+        return _streamed(stream, self._view.frames(job, after=-1, numbered=False), headers)
 
     def resume(self, job_id: str, caller: Caller, *, after: int) -> Response:
-        """A stream behind chunk `after`, with the number of each chunk as its `id:`."""
+        """A stream behind number `after`; chunks have their number as `id:`."""
         job, _ = self._jobs.get(job_id, caller)
-        stream = self._parts.streams.open(job.id, after=after)
+        form = self._view.frames(job, after=after, numbered=True)
+        stream = self._parts.streams.open(job.id, after=form.after)
         stream.join()
-        return _streamed(stream, {}, numbered=True)
+        return _streamed(stream, form, {})
 
     def _patience(self, job: Job) -> float:
         # Whoever ends the job last is this process's own look, at the latest by then.
         return job.deadline + WORKERS_MARGIN + 3 * LOOK_SECONDS - self._parts.now()
 
 
-def _streamed(stream: Stream, headers: dict[str, str], *, numbered: bool) -> Response:
-    body = stream.frames(numbered=numbered)
+def _streamed(stream: Stream, form: Frames, headers: dict[str, str]) -> Response:
+    body = stream.frames(form)
     answer = Response(body, content_type=CONTENT_TYPE, headers={**HEADERS, **headers})
     answer.call_on_close(stream.close)
     return answer

@@ -8,8 +8,8 @@ fail    data: {"error": …}, a blank line; then the connection closes
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -26,13 +26,44 @@ CONTENT_TYPE: Final = "text/event-stream"
 HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-def frames(chunks: Iterable[bytes], first: int, *, numbered: bool) -> bytes:
-    """Frames of chunks in a row, whose first has this number."""
-    if not numbered:
-        return b"".join([b"data: %b\n\n" % chunk for chunk in chunks])
-    return b"".join(
-        [b"id: %d\ndata: %b\n\n" % (number, chunk) for number, chunk in enumerate(chunks, first)]
-    )
+class Frames(Protocol):
+    """The bytes of one reader's stream. `after` is the last chunk that it can do without."""
+
+    after: int
+
+    def opening(self) -> bytes:
+        """What comes before any chunk."""
+
+    def of(self, chunks: Sequence[bytes], first: int) -> bytes:
+        """What these chunks in a row are to the reader; the first has this number."""
+
+    def end(self, job: Job | None, error: dict[str, Any] | None) -> bytes:
+        """What comes last: of the ended job (None: deleted), with OpenAI's error object if any."""
+
+
+class ChunkFrames:
+    """Every chunk behind number `after` as it is; `numbered`: with its `id:` line."""
+
+    def __init__(self, *, after: int = -1, numbered: bool) -> None:
+        self.after = after
+        self._numbered = numbered
+
+    def opening(self) -> bytes:
+        """Nothing."""
+        return b""
+
+    def of(self, chunks: Sequence[bytes], first: int) -> bytes:
+        """One frame a chunk."""
+        if not self._numbered:
+            return b"".join([b"data: %b\n\n" % chunk for chunk in chunks])
+        return b"".join(
+            [b"id: %d\ndata: %b\n\n" % numbered for numbered in enumerate(chunks, first)]
+        )
+
+    def end(self, job: Job | None, error: dict[str, Any] | None) -> bytes:
+        """That all was sent, or why not."""
+        del job
+        return DONE if error is None else fail(error)
 
 
 def fail(error: dict[str, Any]) -> bytes:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 import sqlalchemy as sa
 
 from services.registry.chat.documents import SETTLED, Seen, circumstances
+from services.registry.chat.views import COMPLETIONS, Naming
 from services.registry.parts import Parts
-from shared import ids
-from shared.errors import InvalidValue, NotFound
+from shared.errors import InvalidValue
 from shared.store import jobs
 from shared.store.access import Caller
 from shared.store.jobs import Attempt, Job, Wanted
@@ -21,16 +21,17 @@ class Jobs:
     A job is named by its id as callers know it; another owner's is not found, except by admins.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, naming: Naming = COMPLETIONS) -> None:
         self._parts = parts
+        self._naming = naming
         self._transactions = parts.transactions
 
     def get(self, job_id: str, caller: Caller) -> Seen:
         """The job as it is now."""
-        bare, now = bare_id(job_id), self._parts.now()
+        bare, now = self._naming.bare(job_id), self._parts.now()
 
         def find(tx: sa.Connection) -> Seen:
-            job = _mine(tx, bare, caller)
+            job = self._mine(tx, bare, caller)
             return job, circumstances(tx, job, now=now)
 
         return self._transactions.read(find)
@@ -47,7 +48,7 @@ class Jobs:
 
         `is_known` says whether the client holds this version; then any other one ends the wait.
         """
-        bare = bare_id(job_id)
+        bare = self._naming.bare(job_id)
         with self._parts.waiting.held(bare) as wait:
             seen = self.get(job_id, caller)
             job, _ = seen
@@ -74,10 +75,10 @@ class Jobs:
 
     def cancel(self, job_id: str, caller: Caller) -> Seen:
         """The job, terminal now; unchanged when it was before. Raises InvalidValue."""
-        bare, now, retention = bare_id(job_id), self._parts.now(), self._parts.retention
+        bare, now, retention = self._naming.bare(job_id), self._parts.now(), self._parts.retention
 
         def cancel(tx: sa.Connection) -> tuple[bool, Seen]:
-            job = _mine(tx, bare, caller)
+            job = self._mine(tx, bare, caller)
             if not job.background:
                 raise InvalidValue(
                     "Expected a background job, got a foreground one. Close its connection to "
@@ -85,7 +86,7 @@ class Jobs:
                     param="id",
                 )
             ended = jobs.cancel(tx, bare, now=now, retention=retention)
-            return ended, (_mine(tx, bare, caller), SETTLED)
+            return ended, (self._mine(tx, bare, caller), SETTLED)
 
         ended, found = self._transactions.write(cancel)
         if ended:
@@ -94,10 +95,10 @@ class Jobs:
 
     def delete(self, job_id: str, caller: Caller) -> None:
         """Forget the job; a live one is cancelled first."""
-        bare, now, retention = bare_id(job_id), self._parts.now(), self._parts.retention
+        bare, now, retention = self._naming.bare(job_id), self._parts.now(), self._parts.retention
 
         def delete(tx: sa.Connection) -> bool:
-            _mine(tx, bare, caller)
+            self._mine(tx, bare, caller)
             ended = jobs.cancel(tx, bare, now=now, retention=retention)
             jobs.delete(tx, bare)
             return ended
@@ -107,22 +108,22 @@ class Jobs:
 
     def annotate(self, job_id: str, caller: Caller, metadata: Mapping[str, str]) -> Seen:
         """The job with other metadata."""
-        bare, now = bare_id(job_id), self._parts.now()
+        bare, now = self._naming.bare(job_id), self._parts.now()
 
         def annotate(tx: sa.Connection) -> Seen:
-            _mine(tx, bare, caller)
+            self._mine(tx, bare, caller)
             jobs.set_metadata(tx, bare, metadata)
-            job = _mine(tx, bare, caller)
+            job = self._mine(tx, bare, caller)
             return job, circumstances(tx, job, now=now)
 
         return self._transactions.write(annotate)
 
     def request(self, job_id: str, caller: Caller) -> bytes:
         """The body that the provider gets or got, as JSON; raises SealBroken."""
-        bare = bare_id(job_id)
+        bare = self._naming.bare(job_id)
 
         def find(tx: sa.Connection) -> str:
-            _mine(tx, bare, caller)
+            self._mine(tx, bare, caller)
             sealed = jobs.request_of(tx, bare)
             assert sealed is not None  # noqa: S101 - read in this transaction
             return sealed
@@ -132,29 +133,15 @@ class Jobs:
 
     def attempts(self, job_id: str, caller: Caller) -> tuple[Job, Sequence[Attempt]]:
         """The job and the evidence of its attempts, oldest first."""
-        bare = bare_id(job_id)
+        bare = self._naming.bare(job_id)
 
         def find(tx: sa.Connection) -> tuple[Job, Sequence[Attempt]]:
-            return _mine(tx, bare, caller), jobs.attempts(tx, bare)
+            return self._mine(tx, bare, caller), jobs.attempts(tx, bare)
 
         return self._transactions.read(find)
 
-
-def bare_id(job_id: str) -> str:
-    """The ULID of a completion's id; raises NotFound."""
-    bare = ids.bare(ids.COMPLETION, job_id)
-    if bare is None:
-        raise unknown(job_id)
-    return bare
-
-
-def unknown(job_id: str) -> NotFound:
-    """What is answered for foreign and for unknown ids alike."""
-    return NotFound(f"Expected the id of a chat completion of yours, got {job_id[:100]!r}.")
-
-
-def _mine(tx: sa.Connection, bare: str, caller: Caller) -> Job:
-    job = jobs.get(tx, bare, owner=None if caller.is_admin else caller.owner)
-    if job is None:
-        raise unknown(ids.COMPLETION + bare)
-    return job
+    def _mine(self, tx: sa.Connection, bare: str, caller: Caller) -> Job:
+        job = jobs.get(tx, bare, owner=None if caller.is_admin else caller.owner)
+        if job is None:
+            raise self._naming.unknown(self._naming.named(bare))
+        return job

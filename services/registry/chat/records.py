@@ -14,7 +14,8 @@ from services.registry import answers, paging
 from services.registry.authentication import current_caller
 from services.registry.blueprints import Blueprint
 from services.registry.chat.documents import Seen, attempt_document, completion, messages
-from services.registry.chat.jobs import Jobs, bare_id
+from services.registry.chat.jobs import Jobs
+from services.registry.chat.views import COMPLETIONS
 from services.registry.parts import Parts
 from services.registry.schemas import Strict, Text
 from services.registry.shapes import ref
@@ -87,7 +88,7 @@ def add(routes: Blueprint, parts: Parts, jobs: Jobs, shown: Callable[[Seen], Res
         seen, has_more = jobs.page(
             wanted,
             limit=query.get("limit", paging.USUAL),
-            after=bare_id(after) if after is not None else None,
+            after=COMPLETIONS.bare(after) if after is not None else None,
             newest_first=query["order"] == "desc",
         )
         data = [completion(job, around, parts.sealer) for job, around in seen]

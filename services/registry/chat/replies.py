@@ -8,53 +8,53 @@ from typing import Final
 from flask import Response
 
 from services.registry import answers, problems
-from services.registry.chat.documents import SETTLED, Seen, completion, failure
+from services.registry.chat.documents import SETTLED, Seen, failure
 from services.registry.chat.idempotency import REPLAYED
 from services.registry.chat.submission import Submitted
+from services.registry.chat.views import View
 from services.registry.parts import Parts
 from services.registry.preferences import Preferences
-from shared import ids
 from shared.domain import JobState
 from shared.errors import DeadlineExceeded, UpstreamLoading, UpstreamRateLimited
 from shared.store.jobs import Job
 
-ROUTE: Final = "/v1/chat/completions"
 POLL_AFTER: Final = "2"  # seconds, as Retry-After
 
 
 class Replies:
-    """What the routes of chats answer."""
+    """What the routes of jobs answer, as this view shows them."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, view: View) -> None:
         self._sealer = parts.sealer
         self._now = parts.now
+        self._view = view
 
     def shown(self, seen: Seen, more: Mapping[str, str] | None = None) -> Response:
         """200 with the job, in every state."""
-        job, around = seen
+        job, _ = seen
         headers = {"ETag": answers.etag(job.version), **(more or {})}
         if not job.state.terminal:
             headers["Retry-After"] = POLL_AFTER
-        return answers.json_answer(completion(job, around, self._sealer), 200, headers)
+        return answers.json_answer(self._view.document(seen), 200, headers)
 
     def accepted(self, submitted: Submitted, prefer: Preferences) -> Response:
         """202 with the job, or 200 when it is terminal already, failed included."""
-        job, around = submitted.seen
+        job, _ = submitted.seen
         headers = {
-            "Location": location(job.id),
+            "Location": self._view.naming.location(job.id),
             "ETag": answers.etag(job.version),
             **prefer.applied("respond-async", "wait"),
             **(REPLAYED if submitted.replayed else {}),
         }
         if job.state.terminal:
-            return answers.json_answer(completion(job, SETTLED, self._sealer), 200, headers)
+            return answers.json_answer(self._view.document((job, SETTLED)), 200, headers)
         headers["Retry-After"] = POLL_AFTER
-        return answers.json_answer(completion(job, around, self._sealer), 202, headers)
+        return answers.json_answer(self._view.document(submitted.seen), 202, headers)
 
     def ended(self, job: Job, *, replayed: bool) -> Response:
         """The completion, or its failure as an HTTP error."""
         if job.state is JobState.COMPLETED:
-            result = completion(job, SETTLED, self._sealer)
+            result = self._view.document((job, SETTLED))
             unreadable = result["error"]
             answer = problems.of_failure(unreadable) if unreadable else answers.json_answer(result)
         elif (document := failure(job, self._sealer)) is not None:
@@ -63,11 +63,6 @@ class Replies:
             answer = problems.of_failure(DeadlineExceeded().document())
         answer.headers.extend(REPLAYED if replayed else {})
         return answer
-
-
-def location(bare: str) -> str:
-    """Where the job with this bare id is found."""
-    return f"{ROUTE}/{ids.COMPLETION}{bare}"
 
 
 def _retry_after(job: Job, now: float) -> float | None:

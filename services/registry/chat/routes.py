@@ -14,9 +14,10 @@ from services.registry.chat import idempotency, records
 from services.registry.chat.calls import Calls
 from services.registry.chat.frames import CONTENT_TYPE
 from services.registry.chat.jobs import Jobs
-from services.registry.chat.replies import ROUTE, Replies
+from services.registry.chat.replies import Replies
 from services.registry.chat.request import ChatReader, ChatRequest
 from services.registry.chat.submission import Submission, Submitted
+from services.registry.chat.views import COMPLETIONS, CompletionView
 from services.registry.parts import Parts
 from services.registry.schemas import Strict
 from services.registry.shapes import ref
@@ -46,12 +47,15 @@ class RetrieveQuery(Strict):
 
 def blueprint(parts: Parts) -> Blueprint:
     """The routes of chats over these parts."""
-    routes = guarded(parts.authenticator, "chat", ROUTE, "Chat completions, which are the jobs.")
+    routes = guarded(
+        parts.authenticator, "chat", COMPLETIONS.route, "Chat completions, which are the jobs."
+    )
     reader = ChatReader()
     content = {"application/json": {"schema": ref(ChatRequest.__name__)}}
     body = {"required": True, "content": content}
-    submission, jobs, replies = Submission(parts), Jobs(parts), Replies(parts)
-    calls = Calls(parts, jobs, replies)
+    view = CompletionView(parts.sealer)
+    submission, jobs, replies = Submission(parts), Jobs(parts), Replies(parts, view)
+    calls = Calls(parts, jobs, view)
 
     @routes.post("")
     @routes.doc(requestBody=body, responses=_STREAMED)

@@ -16,9 +16,9 @@ import gevent
 import sqlalchemy as sa
 
 from services.registry import problems
-from services.registry.chat import frames
 from services.registry.chat.documents import failure
 from services.registry.chat.following import Following
+from services.registry.chat.frames import PING, Frames, stored_chunks
 from services.registry.waiting import Wait, Waiting
 from shared.crypto import SealBroken, Sealer
 from shared.domain import JobState
@@ -121,32 +121,33 @@ class Stream:
             if self._has_ended():
                 return
 
-    def frames(self, *, numbered: bool) -> Iterator[bytes]:
-        """The bytes of the answer, then it is closed. `numbered`: chunks with their `id:` line."""
+    def frames(self, form: Frames) -> Iterator[bytes]:
+        """The bytes of the answer in this form, then it is closed."""
         try:
-            yield from self._all(numbered=numbered)
+            yield from filter(None, self._all(form))
         finally:
             self.close()
 
-    def _all(self, *, numbered: bool) -> Iterator[bytes]:
+    def _all(self, form: Frames) -> Iterator[bytes]:
+        yield form.opening()
         while True:
             self._follow.news.clear()
             if chunks := self._follow.taken():
-                yield self._frames(chunks, numbered=numbered)
+                yield self._frames(form, chunks)
             elif self._has_ended():
                 break
             elif self._over:
                 return
             elif not gevent.wait([self._follow.news, self._wait.ended], PING_SECONDS, count=1):
-                yield frames.PING
+                yield PING
         if self._rest:
-            yield self._frames(self._rest, numbered=numbered)
-        yield self._end()
+            yield self._frames(form, self._rest)
+        yield self._end(form)
 
-    def _frames(self, chunks: list[bytes], *, numbered: bool) -> bytes:
+    def _frames(self, form: Frames, chunks: list[bytes]) -> bytes:
         first = self._sent + 1
         self._sent += len(chunks)
-        return frames.frames(chunks, first, numbered=numbered)
+        return form.of(chunks, first)
 
     def _has_ended(self) -> bool:
         """Whether the row is terminal; then `_rest` holds what was not sent yet."""
@@ -178,13 +179,12 @@ class Stream:
     def _stored(self, job: Job, stored: StoredLog) -> list[bytes]:
         self._follow.taken()  # the log has them as well
         try:
-            return frames.stored_chunks(job, stored, self._streams.sealer)[self._sent + 1 :]
+            return stored_chunks(job, stored, self._streams.sealer)[self._sent + 1 :]
         except SealBroken as broken:
             self._unreadable = problems.unreadable(broken).document()
             return []
 
-    def _end(self) -> bytes:
+    def _end(self, form: Frames) -> bytes:
         if self.job is None:  # it was deleted, and cancelled before
-            return frames.fail(Cancelled().document())
-        error = self._unreadable or failure(self.job, self._streams.sealer)
-        return frames.DONE if error is None else frames.fail(error)
+            return form.end(None, Cancelled().document())
+        return form.end(self.job, self._unreadable or failure(self.job, self._streams.sealer))
