@@ -6,7 +6,7 @@ dies in mid-delivery costs one repeated try: receivers tell repeats by the id, w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -70,6 +70,32 @@ _DUE: Final = (
     .order_by(webhook_delivery.c.next_at)
     .limit(sa.bindparam("most", type_=sa.Integer()))
 )
+_MINE: Final = (
+    webhook_delivery.c.id == sa.bindparam("mine"),
+    webhook_delivery.c.claimed_until == sa.bindparam("until"),
+)
+_PUT_OFF: Final = (
+    sa.update(webhook_delivery)
+    .where(*_MINE)
+    .values(next_at=sa.bindparam("later"), claimed_until=0.0)
+)
+_SETTLE: Final = (
+    sa.update(webhook_delivery)
+    .where(*_MINE)
+    .values(
+        status=sa.bindparam("became"),
+        attempts=sa.bindparam("tried"),
+        next_at=sa.bindparam("later"),
+        claimed_until=0.0,
+        last_status=sa.bindparam("answered"),
+    )
+    .returning(webhook_delivery.c.id)
+)
+_SHOW: Final = (
+    sa.update(chat_job)
+    .where(chat_job.c.id == sa.bindparam("its_job"))
+    .values(version=chat_job.c.version + 1)
+)
 
 
 def open_for(tx: sa.Connection, job_ids: Iterable[str], *, now: float) -> None:
@@ -112,8 +138,9 @@ def claim(tx: sa.Connection, *, now: float, most: int) -> Sequence[Delivery]:
 def settle(tx: sa.Connection, delivery: Delivery, *, status: int | None, now: float) -> str | None:
     """Write how one try ended: `status` is the HTTP status, None where no answer came.
 
-    2xx is delivered, 410 stops, all else is tried again until the schedule is over. Returns what
-    the delivery is now; None when the claim ran out and was taken over.
+    2xx is delivered, 410 stops, all else is tried again until the schedule is over. The job shows
+    it, so its version moves. Returns what the delivery is now; None when the claim ran out and was
+    taken over, or the job was deleted.
     """
     tried = delivery.attempts + 1
     became, next_at = PENDING, now
@@ -123,19 +150,40 @@ def settle(tx: sa.Connection, delivery: Delivery, *, status: int | None, now: fl
         became = FAILED
     else:
         next_at = now + PAUSES[tried]
-    written = tx.execute(
-        sa.update(webhook_delivery)
-        .where(
-            webhook_delivery.c.id == delivery.id,
-            webhook_delivery.c.claimed_until == delivery.until,
-        )
-        .values(
-            status=became,
-            attempts=tried,
-            next_at=next_at,
-            claimed_until=0.0,
-            last_status=status,
-        )
-        .returning(webhook_delivery.c.id)
-    ).first()
-    return None if written is None else became
+    values = {
+        "mine": delivery.id,
+        "until": delivery.until,
+        "became": became,
+        "tried": tried,
+        "later": next_at,
+        "answered": status,
+    }
+    if tx.execute(_SETTLE, values).first() is None:
+        return None
+    tx.execute(_SHOW, {"its_job": delivery.job_id})
+    return became
+
+
+def put_off(tx: sa.Connection, later: Mapping[Delivery, float]) -> None:
+    """Give claims up without a try; each is due again at its time."""
+    rows = [
+        {"mine": delivery.id, "until": delivery.until, "later": moment}
+        for delivery, moment in later.items()
+    ]
+    if rows:
+        tx.execute(_PUT_OFF, rows)
+
+
+def is_open(job_id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Whether the delivery of this job, a column, is still to be tried."""
+    return sa.exists().where(
+        webhook_delivery.c.job_id == job_id, sa.text("webhook_delivery.status = 'pending'")
+    )
+
+
+def forget(tx: sa.Connection, job_ids: Collection[str]) -> None:
+    """Drop the deliveries of jobs that were deleted before, in this transaction.
+
+    In this order: whoever ends a job at the same time is waited for at the job's row.
+    """
+    tx.execute(sa.delete(webhook_delivery).where(webhook_delivery.c.job_id.in_(job_ids)))

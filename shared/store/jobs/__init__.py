@@ -8,6 +8,7 @@ claim    which jobs a worker takes next
 lanes    whose turn it is: tiers, owners, providers' limits and gates
 held     which claims hold: (worker, attempt) fences every move of a worker
 finish   how claims end
+ends     how jobs end without one
 gates    why a provider is left alone
 sweep    dead workers, deadlines, results past their time
 """
@@ -31,6 +32,7 @@ from shared.store.jobs.rows import (
     REQUEST,
     RESULT,
     TABLE,
+    WEBHOOK,
     ClaimedJob,
     Evidence,
     Fence,
@@ -59,6 +61,7 @@ __all__ = [
     "REQUEST",
     "RESULT",
     "TABLE",
+    "WEBHOOK",
     "Attempt",
     "ClaimedJob",
     "Evidence",

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.domain import JobState
-from shared.store import usage
+from shared.store import deliveries, usage
 from shared.store.jobs import gates
 from shared.store.jobs.held import FENCED, fence_row, still_held
 from shared.store.jobs.rows import Fence, Outcome, Retention
@@ -83,6 +83,7 @@ def finish(
     returns = [o for o in outcomes if o.fence in held and o.state is JobState.QUEUED]
     if ends:
         tx.execute(_END, [_end_row(o, now=now, retention=retention) for o in ends])
+        deliveries.open_for(tx, [o.job_id for o in ends], now=now)
     if returns:
         tx.execute(_REQUEUE, [_return_row(o) for o in returns])
     recorded = _record(tx, outcomes, held)

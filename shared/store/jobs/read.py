@@ -9,15 +9,12 @@ import sqlalchemy as sa
 
 from shared.domain import GateReason, JobState
 from shared.store.jobs.rows import Job
-from shared.store.schema import chat_job, provider, provider_gate
+from shared.store.schema import chat_job, provider, provider_gate, webhook_delivery
 
 POSITION_LIMIT: Final = 1_000
 
-_JOB = [
-    chat_job.c[name]
-    for name in Job.__dataclass_fields__
-    if not name.startswith(("provider_slug", "provider_enabled", "provider_limit", "gate_"))
-]
+_JOINED = ("provider_slug", "provider_enabled", "provider_limit", "gate_", "webhook")
+_JOB = [chat_job.c[name] for name in Job.__dataclass_fields__ if not name.startswith(_JOINED)]
 SHOWN = (
     sa.select(
         *_JOB,
@@ -27,6 +24,9 @@ SHOWN = (
         provider_gate.c.reason.label("gate_reason"),
         provider_gate.c.closed_until.label("gate_closed_until"),
         provider_gate.c.cause.label("gate_cause"),
+        chat_job.c.webhook_sealed.is_not(None).label("webhook"),
+        webhook_delivery.c.status.label("webhook_status"),
+        webhook_delivery.c.attempts.label("webhook_tries"),
     )
     .join(provider, provider.c.id == chat_job.c.provider_id)
     .outerjoin(
@@ -36,6 +36,7 @@ SHOWN = (
             provider_gate.c.provider_revision == provider.c.revision,
         ),
     )
+    .outerjoin(webhook_delivery, webhook_delivery.c.job_id == chat_job.c.id)
 )
 _STATES: Final = sa.select(chat_job.c.id, chat_job.c.state, chat_job.c.version).where(
     chat_job.c.id.in_(sa.bindparam("job_ids", expanding=True))

@@ -13,6 +13,7 @@ REQUEST: Final = "request_sealed"
 RESULT: Final = "result_sealed"
 ERROR: Final = "error_sealed"
 LOG: Final = "log_sealed"
+WEBHOOK: Final = "webhook_sealed"
 
 
 Fence = tuple[str, str, int]  # job id, worker id, attempt: what every move of a worker names
@@ -57,7 +58,10 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as its owner may see it, and why it waits."""
+    """A job as its owner may see it, why it waits, and what became of its webhook.
+
+    `webhook` says that it has one, `webhook_status` and `webhook_tries` are None before its end.
+    """
 
     id: str
     owner: str
@@ -87,6 +91,9 @@ class Job:
     gate_reason: GateReason | None
     gate_closed_until: float | None
     gate_cause: str | None
+    webhook: bool
+    webhook_status: str | None
+    webhook_tries: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.domain import TERMINAL, JobState
 from shared.errors import Cancelled, DeadlineExceeded, JobProviderDeleted
+from shared.store import deliveries
+from shared.store.jobs.ends import end
 from shared.store.jobs.rows import NewJob, Retention
 from shared.store.schema import chat_job, job_attempt, provider
 
@@ -46,6 +48,9 @@ _BY_KEY: Final = sa.select(chat_job.c.id, chat_job.c.body_fingerprint).where(
     chat_job.c.route == sa.bindparam("route"),
     chat_job.c.idempotency_key == sa.bindparam("key"),
 )
+# A call under way may be billed although nobody waits for its answer any more, and so may one that
+# was lost before.
+_BILLED: Final = sa.or_(chat_job.c.state == JobState.IN_PROGRESS, chat_job.c.interrupts > 0)
 
 
 def insert(tx: sa.Connection, job: NewJob) -> bool:
@@ -62,17 +67,17 @@ def by_key(tx: sa.Connection, *, owner: str, route: str, key: str) -> tuple[str,
 
 def cancel(tx: sa.Connection, job_id: str, *, now: float, retention: Retention) -> bool:
     """End a live job as `cancelled`; False when it had ended already."""
-    return bool(
-        _end(
-            tx,
-            chat_job.c.id == job_id,
-            chat_job.c.state.in_((JobState.QUEUED, JobState.IN_PROGRESS)),
-            state=JobState.CANCELLED,
-            code=Cancelled.code,
-            now=now,
-            retention=retention,
-        )
+    ended = end(
+        tx,
+        chat_job.c.id == job_id,
+        chat_job.c.state.in_((JobState.QUEUED, JobState.IN_PROGRESS)),
+        state=JobState.CANCELLED,
+        code=Cancelled.code,
+        may_have_been_billed=_BILLED,
+        now=now,
+        retention=retention,
     )
+    return bool(ended)
 
 
 def set_metadata(tx: sa.Connection, job_id: str, metadata: Mapping[str, str]) -> None:
@@ -85,22 +90,24 @@ def set_metadata(tx: sa.Connection, job_id: str, metadata: Mapping[str, str]) ->
 
 
 def delete(tx: sa.Connection, job_id: str) -> None:
-    """Forget an ended job and its attempts."""
+    """Forget an ended job, its attempts and its delivery."""
     tx.execute(sa.delete(job_attempt).where(job_attempt.c.job_id == job_id))
     tx.execute(sa.delete(chat_job).where(chat_job.c.id == job_id, chat_job.c.state.in_(TERMINAL)))
+    deliveries.forget(tx, [job_id])
 
 
 def expire_foreground(
     tx: sa.Connection, job_ids: Sequence[str], *, now: float, retention: Retention
 ) -> Sequence[str]:
     """End the foreground jobs whose deadline no worker kept; returns the ids that it ended."""
-    return _end(
+    return end(
         tx,
         chat_job.c.id.in_(list(job_ids)),
         chat_job.c.state.in_((JobState.QUEUED, JobState.IN_PROGRESS)),
         chat_job.c.deadline < now,
         state=JobState.FAILED,
         code=DeadlineExceeded.code,
+        may_have_been_billed=_BILLED,
         now=now,
         retention=retention,
     )
@@ -110,45 +117,13 @@ def fail_of_deleted_provider(
     tx: sa.Connection, provider_id: str, *, now: float, retention: Retention
 ) -> Sequence[str]:
     """End every queued job of a provider that is gone; returns their ids."""
-    return _end(
+    return end(
         tx,
         chat_job.c.provider_id == provider_id,
         sa.text("chat_job.state = 'queued'"),
         state=JobState.FAILED,
         code=JobProviderDeleted.code,
+        may_have_been_billed=_BILLED,
         now=now,
         retention=retention,
     )
-
-
-def _end(
-    tx: sa.Connection,
-    *conditions: sa.ColumnElement[bool] | sa.TextClause,
-    state: JobState,
-    code: str,
-    now: float,
-    retention: Retention,
-) -> Sequence[str]:
-    statement = (
-        sa.update(chat_job)
-        .where(*conditions)
-        .values(
-            state=state,
-            error_code=code,
-            # A call under way may be billed although nobody waits for its answer any more, and
-            # so may one that was lost before.
-            may_have_been_billed=sa.or_(
-                chat_job.c.state == JobState.IN_PROGRESS, chat_job.c.interrupts > 0
-            ),
-            completed_at=now,
-            expires_at=now + kept_for(retention),
-            version=chat_job.c.version + 1,
-        )
-        .returning(chat_job.c.id)
-    )
-    return tx.execute(statement).scalars().all()
-
-
-def kept_for(retention: Retention) -> sa.ColumnElement[float]:
-    """Seconds that a row's result is kept, as an SQL expression."""
-    return sa.case((chat_job.c.store, retention.stored), else_=retention.unstored)

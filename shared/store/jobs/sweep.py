@@ -13,9 +13,9 @@ import sqlalchemy as sa
 
 from shared.domain import MAX_CALLS, MAX_LOSSES, TERMINAL, JobState, OnInterrupt
 from shared.errors import DeadlineExceeded, Interrupted, Poisoned
-from shared.store import leases, usage
+from shared.store import deliveries, leases, usage
+from shared.store.jobs.ends import end
 from shared.store.jobs.rows import Retention, Swept
-from shared.store.jobs.submit import kept_for
 from shared.store.schema import chat_job, job_attempt, provider_gate, worker
 
 PURGE_BATCH: Final = 500
@@ -67,21 +67,16 @@ def _fail(
     now: float,
     retention: Retention,
 ) -> Sequence[str]:
-    statement = (
-        sa.update(chat_job)
-        .where(*conditions)
-        .values(
-            state=JobState.FAILED,
-            error_code=code,
-            may_have_been_billed=True,
-            losses=chat_job.c.losses + 1,
-            completed_at=now,
-            expires_at=now + kept_for(retention),
-            version=chat_job.c.version + 1,
-        )
-        .returning(chat_job.c.id)
+    return end(
+        tx,
+        *conditions,
+        state=JobState.FAILED,
+        code=code,
+        may_have_been_billed=True,
+        now=now,
+        retention=retention,
+        losses=chat_job.c.losses + 1,
     )
-    return tx.execute(statement).scalars().all()
 
 
 def _requeue(tx: sa.Connection, condition: sa.ColumnElement[bool]) -> Sequence[str]:
@@ -107,22 +102,18 @@ def _expire_queued(tx: sa.Connection, *, now: float, retention: Retention) -> Se
         .where(provider_gate.c.provider_id == chat_job.c.provider_id)
         .scalar_subquery()
     )
-    statement = (
-        sa.update(chat_job)
-        .where(sa.text("chat_job.state = 'queued'"), chat_job.c.deadline <= now)
-        .values(
-            state=JobState.FAILED,
-            error_code=DeadlineExceeded.code,
-            # A job that only ever waited was held by what closed the gate for another one.
-            last_cause=sa.func.coalesce(chat_job.c.last_cause, gate),
-            may_have_been_billed=chat_job.c.interrupts > 0,
-            completed_at=now,
-            expires_at=now + kept_for(retention),
-            version=chat_job.c.version + 1,
-        )
-        .returning(chat_job.c.id)
+    return end(
+        tx,
+        sa.text("chat_job.state = 'queued'"),
+        chat_job.c.deadline <= now,
+        state=JobState.FAILED,
+        code=DeadlineExceeded.code,
+        may_have_been_billed=chat_job.c.interrupts > 0,
+        now=now,
+        retention=retention,
+        # A job that only ever waited was held by what closed the gate for another one.
+        last_cause=sa.func.coalesce(chat_job.c.last_cause, gate),
     )
-    return tx.execute(statement).scalars().all()
 
 
 def release_held(tx: sa.Connection, worker_id: str) -> Sequence[str]:
@@ -144,16 +135,21 @@ def release_held(tx: sa.Connection, worker_id: str) -> Sequence[str]:
 def purge(tx: sa.Connection, *, now: float) -> int:
     """Delete up to 500 ended jobs past their time, with their attempts; returns how many.
 
-    Totals of usage that are past theirs go as well.
+    A job whose webhook is still to be delivered stays. Totals of usage past their time go as well.
     """
     usage.purge(tx, now=now)
     expired = (
         sa.select(chat_job.c.id)
-        .where(chat_job.c.expires_at <= now, chat_job.c.state.in_(TERMINAL))
+        .where(
+            chat_job.c.expires_at <= now,
+            chat_job.c.state.in_(TERMINAL),
+            ~deliveries.is_open(chat_job.c.id),
+        )
         .limit(PURGE_BATCH)
     )
     job_ids = tx.execute(expired).scalars().all()
     if job_ids:
         tx.execute(sa.delete(job_attempt).where(job_attempt.c.job_id.in_(job_ids)))
         tx.execute(sa.delete(chat_job).where(chat_job.c.id.in_(job_ids)))
+        deliveries.forget(tx, job_ids)
     return len(job_ids)
