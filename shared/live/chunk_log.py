@@ -4,8 +4,8 @@ The sealed bytes are gzip (RFC 1952, one member or more) of JSON Lines: every ch
 numbered, in order and each ended by a line feed, exactly as it was published (`live.streams`). So
 line N holds `sequence_number` N, and a log without a chunk is none: NULL.
 
-Chunks repeat most of each other. Packed, a log is 15 to 25 times smaller, and sealing it costs
-less than sealing the plain text, the packing (about 1 µs a chunk) included.
+Chunks repeat most of each other. Packed, a log is some 20 times smaller (4 times with five log
+probabilities a token), for about 1 µs a chunk, which the shorter sealing gives back.
 """
 
 from __future__ import annotations
