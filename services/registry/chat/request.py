@@ -6,6 +6,7 @@ What goes upstream are the client's own bytes, field by field.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
@@ -17,6 +18,7 @@ from services.registry.preferences import NONE, Preferences
 from shared.domain import OnInterrupt, OnUnavailable
 from shared.errors import InvalidValue
 
+CHAT_ROUTE: Final = "chat"  # idempotency keys of other routes are other keys
 DEFAULT_TIMEOUT: Final = 3_600.0
 LONGEST_TIMEOUT: Final = 604_800.0
 FOREGROUND_TIMEOUT: Final = 590.0  # below the SDKs' own 600 s
@@ -30,6 +32,7 @@ _TEXT: Final = r"^[^\x00-\x1f\x7f]*$"
 _OTHER_NAMES: Final = {"auto": "default", "scale": "priority"}
 
 Tier = Literal["auto", "default", "flex", "priority", "scale"]
+ModelName = Annotated[str, Meta(min_length=1, max_length=400, pattern=_TEXT)]
 MetadataKey = Annotated[str, Meta(max_length=64, pattern=_TEXT)]
 MetadataValue = Annotated[str, Meta(max_length=512, pattern=r"^[^\x00]*$")]
 
@@ -49,7 +52,7 @@ class BackgroundOptions(Struct, forbid_unknown_fields=True):
 class ChatRequest(Struct):
     """OpenAI's chat completion request. Fields that are not named here pass upstream unchanged."""
 
-    model: Annotated[str, Meta(min_length=1, max_length=400, pattern=_TEXT)]
+    model: ModelName
     messages: Annotated[list[dict[str, Raw]], Meta(min_length=1)]
     background: bool | None = None
     store: bool | None = None
@@ -83,19 +86,28 @@ class ChatReader:
         _refuse_what_is_to_come(request)
         fields = self._fields.decode(body)
         upstream = {name: value for name, value in fields.items() if name not in OUR_FIELDS}
-        # A stream wins over `wait`: whoever reads it waits already.
-        watched = prefer.wait is not None and not request.stream
-        background = bool(request.background) or prefer.respond_async or watched
-        return Chat(request, upstream, background)
+        return Chat(request, upstream, is_background(request, prefer))
+
+
+def is_background(request: ChatRequest, prefer: Preferences) -> bool:
+    """Whether the caller does not wait for the answer, or not to its end."""
+    # A stream wins over `wait`: whoever reads it waits already.
+    watched = prefer.wait is not None and not request.stream
+    return bool(request.background) or prefer.respond_async or watched
 
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A valid chat: our fields decoded, and the upstream's as the client wrote them."""
+    """A valid chat: our fields decoded, and the upstream's as the client wrote them.
+
+    `original` is the client's own body where these were translated from it.
+    """
 
     request: ChatRequest
-    upstream: dict[str, Raw]
-    background: bool  # the caller does not wait for the answer, or not to its end
+    upstream: Mapping[str, Any]
+    background: bool
+    route: str = CHAT_ROUTE
+    original: bytes | None = None
 
     def body_for(self, upstream_model: str) -> bytes:
         """The JSON to send to the provider.

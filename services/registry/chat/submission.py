@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -19,9 +19,8 @@ from shared.errors import IdempotencyKeyReused, ModelNotFound
 from shared.store import jobs
 from shared.store.access import Caller
 from shared.store.jobs import NewJob
+from shared.store.jobs.history import ORIGINAL
 from shared.store.jobs.read import POSITION_LIMIT
-
-ROUTE: Final = "chat"  # idempotency keys of other routes are other keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class Submission:
         now, full = self._now(), self._backlog.refusal()
 
         def accept(tx: sa.Connection) -> Submitted:
-            if (known := _known(tx, caller, idempotency, now=now)) is not None:
+            if (known := _known(tx, chat, caller, idempotency, now=now)) is not None:
                 return known
             if full is not None:
                 raise full
@@ -74,7 +73,7 @@ class Submission:
             if jobs.insert(tx, job):
                 return Submitted(_as_read(tx, job, now=now), replayed=False)
             # Another process may have taken the key since we looked.
-            if (known := _known(tx, caller, idempotency, now=now)) is not None:
+            if (known := _known(tx, chat, caller, idempotency, now=now)) is not None:
                 return known
             raise ModelNotFound(
                 f"Expected a living provider, got {resolved.provider.slug!r}, which was "
@@ -99,6 +98,10 @@ class Submission:
         request_id: str | None,
     ) -> NewJob:
         body = chat.body_for(resolved.upstream_model)
+        original = None
+        if chat.original is not None:
+            place = {"table": jobs.TABLE, "row": job_id, "column": ORIGINAL}
+            original = self._sealer.seal(chat.original, **place)
         return NewJob(
             id=job_id,
             owner=caller.owner,
@@ -115,6 +118,8 @@ class Submission:
             on_unavailable=chat.on_unavailable.value,
             deadline=now + chat.timeout,
             created_at=now,
+            route=chat.route,
+            original_sealed=original,
             stream=chat.stream,
             include_usage=chat.include_usage,
             request_sealed=self._sealer.seal(
@@ -124,12 +129,12 @@ class Submission:
 
 
 def _known(
-    tx: sa.Connection, caller: Caller, idempotency: Idempotency | None, *, now: float
+    tx: sa.Connection, chat: Chat, caller: Caller, idempotency: Idempotency | None, *, now: float
 ) -> Submitted | None:
     """The job that this key stands for already; raises IdempotencyKeyReused."""
     if idempotency is None:
         return None
-    found = jobs.by_key(tx, owner=caller.owner, route=ROUTE, key=idempotency.key)
+    found = jobs.by_key(tx, owner=caller.owner, route=chat.route, key=idempotency.key)
     if found is None:
         return None
     job_id, fingerprint = found
