@@ -186,6 +186,8 @@ class Keeper:
         return self._claim()
 
     def _publish(self) -> None:
+        if not self._unpublished:
+            return
         held, lost = self._unpublished.write(renew=self._incarnation.renew)
         self._engine.publish(held)
         self._engine.abandon(lost)

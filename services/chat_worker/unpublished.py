@@ -38,8 +38,6 @@ class Unpublished:
         """
         with self._lock:
             claims, self._waiting = self._waiting, set()
-        if not claims:
-            return set(), set()
         try:
             with self._database.write() as tx:
                 renew(tx)
