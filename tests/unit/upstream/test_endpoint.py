@@ -31,7 +31,7 @@ OPENED_BY = {
 }
 LITERAL_ROWS = [(*row, verdict) for verdict, rows in LITERALS.items() for row in rows]
 REFUSED_ROWS = [(typed, why) for why, rows in REFUSED.items() for typed in rows]
-RESOLVING = [row[0] for row in (*NAMES, *QUERIES, *LITERAL_ROWS)]
+RESOLVING = [str(row[0]) for row in (*NAMES, *QUERIES, *LITERAL_ROWS)]
 
 
 def test_the_corpus_is_large_and_holds_nothing_twice() -> None:
