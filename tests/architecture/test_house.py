@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -60,11 +61,15 @@ def test_only_upstream_calls_out() -> None:
 
 def test_locks_hold_hashes_and_no_address() -> None:
     locks = tracked("requirements/*.lock")
-    assert {path.name for path in locks} == {"run.lock", "test.lock", "demo.lock"}
+    assert {path.stem for path in locks} == {"run", "test", "demo", "clients"}
     for path in locks:
         text = path.read_text("utf-8")
         assert "--hash=sha256:" in text
         assert "://" not in text
+    for path in tracked("*package-lock.json"):
+        packages = json.loads(path.read_text("utf-8"))["packages"]
+        assert all("integrity" in found for name, found in packages.items() if name)
+        assert not any("resolved" in found for found in packages.values())
 
 
 def test_broad_handlers_log_or_raise() -> None:
