@@ -25,10 +25,11 @@ class CallPlaces:
     """
 
     def __init__(self) -> None:
-        self._known: set[int] = set()
-        self._ids: dict[int, str] = {}  # by their place in the answer
-        self._places: dict[int, int] = {}  # by index
+        self._ids: dict[int, str] = {}  # by place in the answer; empty while none was told
+        self._by_id: dict[str, int] = {}
+        self._by_index: dict[int, int] = {}
         self._latest = 0
+        self._following = 0
 
     def of(self, pieces: Any) -> list[tuple[int, dict[str, Any]]]:
         """The place of each of these pieces, which came together.
@@ -50,25 +51,25 @@ class CallPlaces:
         function = entry.get("function")
         begins = isinstance(function, dict) and bool(function.get("name"))
         place = self._told_by(index, id_, begins=begins, continued=continued)
-        if place not in self._known and len(self._known) == MOST_CALLS:
+        if place not in self._ids and len(self._ids) == MOST_CALLS:
             return None
-        self._known.add(place)
         self._latest = place
+        self._following = max(self._following, place + 1)
+        self._ids[place] = self._ids.get(place) or id_
         if index is not None:
-            self._places[index] = place
+            self._by_index[index] = place
         if id_:
-            self._ids.setdefault(place, id_)
+            self._by_id.setdefault(id_, place)
         return place
 
     def _told_by(self, index: int | None, id_: str, *, begins: bool, continued: int) -> int:
-        following = max(self._known, default=-1) + 1
         if index is not None:
-            place = self._places.get(index, index)
-            is_another = begins and id_ and self._ids.get(place, id_) != id_
-            return following if is_another else place
+            place = self._by_index.get(index, index)
+            known = self._ids.get(place) or id_
+            return self._following if begins and id_ and id_ != known else place
         if id_:
-            return next((place for place, known in self._ids.items() if known == id_), following)
-        return following if begins else continued
+            return self._by_id.get(id_, self._following)
+        return self._following if begins else continued
 
 
 class Calls:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol, TypeAlias
 
 MOST_FIELDS: Final = 256  # of one object
-_MOST_PIECES: Final = 1024  # of a text before they become one: each takes 50 bytes beside its text
+_MOST_PIECES: Final = 256  # of a text before they become one: each takes 50 bytes beside its text
 
 
 class Part(Protocol):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from shared.chunks import MOST_CHOICES
 from shared.errors import UpstreamFailure, UpstreamStreamBroken
 from shared.upstream import strict_json
 from shared.upstream.answers import (
@@ -81,6 +82,7 @@ class _Stream:
         self.begun = b""
         self._bytes = 0
         self._chunks = 0
+        self._values = 0  # lists and objects: log probabilities are kept, chunk after chunk
         self._first_chunk = 0.0
         self._unfinished: set[int] = set()
         self._finished: set[int] = set()
@@ -182,6 +184,9 @@ class _Stream:
 
     def _take_data(self, event: Event, *, at_end: bool) -> UpstreamFailure | None:
         data = self._concealer.body(event.data)
+        self._values += data.count(b"[") + data.count(b"{")
+        if self._values > strict_json.MAX_BRACKETS:
+            return unusable(self._head, "a stream with more values than an answer can have")
         try:
             chunk = self._concealer.value(strict_json.parse(data), data)
         except strict_json.NotJson as fault:
@@ -200,6 +205,8 @@ class _Stream:
         if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
             return unusable(self._head, "a chunk without a list of choices")
         self._note_ends(choices)
+        if len(self._finished) + len(self._unfinished) > MOST_CHOICES:
+            return unusable(self._head, f"a stream of more than {MOST_CHOICES} choices")
         return self._hand_over(chunk)
 
     def _note_ends(self, choices: list[dict[str, Any]]) -> None:

@@ -197,6 +197,14 @@ BREAKS: Final[dict[str, tuple[Script, Broken]]] = {
         repeats((b":" + b"x" * 2**16 + b"\n") * 8, A, every=0),
         invalid(1, "a stream over 8 MiB"),
     ),
+    "sends a choice too many": (
+        streams(event(choices=[{"index": index} for index in range(128)]), says("a", 128)),
+        invalid(1, "a stream of more than 128 choices"),
+    ),
+    "sends more values than an answer has, in no chunk too many": (
+        repeats(event(choices=[], x=[[]] * 50_000), A, every=0),
+        invalid(5, "a stream with more values than an answer can have"),
+    ),
     # no stream at all
     "is a web page": (answers(b"<html>", "text/html"), invalid(0, "an HTML page")),
     "is a web page that claims to be JSON": (

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shared.errors import UpstreamFailure
+from shared.upstream import Bounds
 from tests.contract.upstream.behaviours import BEHAVIOURS
 from tests.contract.upstream.calls import client, failure_of, run, target
 from tests.contract.upstream.stage import Script, Wire, serving
@@ -26,6 +27,8 @@ from tests.contract.upstream.streams import (
     streams,
     until_closed,
 )
+
+UNHURRIED = Bounds(connect=5, first_byte=0.3, idle=0.3, total=1.2)
 
 
 def faults_of(expected: Broken, failure: Failure, seen: Streaming) -> list[str]:
@@ -62,17 +65,21 @@ def test_every_way_to_break_a_stream_has_its_class_and_may_have_been_billed() ->
 def test_what_ends_a_whole_answer_ends_a_stream_alike() -> None:
     """One classification: but for the server that streams, which is what was asked for here."""
 
+    room = asyncio.Semaphore(20)
+
     async def called(script: Script, *, streamed: bool) -> dict[str, Any]:
         async with serving(script) as stage, client() as calling:
             if streamed:
-                failure = await Streaming(calling, stage).failure()
+                failure = await Streaming(calling, stage).failure(UNHURRIED)
             else:
-                failure, _ = await failure_of(calling, target(f"http://127.0.0.1:{stage.port}"))
+                at = target(f"http://127.0.0.1:{stage.port}")
+                failure, _ = await failure_of(calling, at, UNHURRIED)
             message = failure.message.replace(str(stage.port), "")
             return {**vars(failure), "kind": type(failure), "message": message}
 
     async def one(script: Script) -> list[dict[str, Any]]:
-        return [await called(script, streamed=streamed) for streamed in (False, True)]
+        async with room:
+            return [await called(script, streamed=streamed) for streamed in (False, True)]
 
     async def main() -> dict[str, Any]:
         scripts = {name: each[0] for name, each in BEHAVIOURS.items() if name != "answers a stream"}
