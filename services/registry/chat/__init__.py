@@ -1,6 +1,7 @@
 """Chat completions, which are the jobs.
 
 request      the body: what is ours, what goes upstream unchanged
+webhooks     where its end is told
 idempotency  the client's own key for a request
 backlog      how many jobs wait, and whether one more is taken
 submission   from a valid body to a durable job

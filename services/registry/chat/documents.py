@@ -14,6 +14,7 @@ from shared.crypto import SealBroken, Sealer
 from shared.domain import JobState, OnUnavailable
 from shared.errors import JOB_FAILURES, DeadlineExceeded, JobFailure
 from shared.store import jobs
+from shared.store.deliveries import PENDING
 from shared.store.jobs import Attempt, Job
 
 OBJECT: Final = "chat.completion"
@@ -79,7 +80,7 @@ def completion(job: Job, around: Circumstances, sealer: Sealer) -> dict[str, Any
         "completed_at": _seconds(job.completed_at),
         "expires_at": _seconds(job.expires_at),
         "error": failure(job, sealer),
-        "webhook": None,
+        "webhook": _webhook(job),
         "waiting_for": around.waiting_for,
         "provider": {"id": job.provider_id, "slug": job.provider_slug},
     }
@@ -119,6 +120,13 @@ def failure(job: Job, sealer: Sealer) -> dict[str, Any] | None:
         "param": None,
         "may_have_been_billed": job.may_have_been_billed,
     }
+
+
+def _webhook(job: Job) -> dict[str, Any] | None:
+    """What became of the webhook; before the job's end there is nothing to deliver yet."""
+    if not job.webhook:
+        return None
+    return {"status": job.webhook_status or PENDING, "attempts": job.webhook_tries or 0}
 
 
 def _seconds(moment: float | None) -> int | None:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import Meta, Raw, Struct
 
 from services.registry import json_bodies
+from services.registry.chat.webhooks import WebhookOptions
 from services.registry.preferences import NONE, Preferences
 from shared.domain import OnInterrupt, OnUnavailable
-from shared.errors import InvalidValue
 
 CHAT_ROUTE: Final = "chat"  # idempotency keys of other routes are other keys
 DEFAULT_TIMEOUT: Final = 3_600.0
@@ -46,7 +46,7 @@ class BackgroundOptions(Struct, forbid_unknown_fields=True):
     timeout: Annotated[float, Meta(gt=0, le=LONGEST_TIMEOUT)] = DEFAULT_TIMEOUT
     on_interrupt: OnInterrupt = OnInterrupt.FAIL
     on_unavailable: OnUnavailable | None = None
-    webhook: Raw | UnsetType = UNSET
+    webhook: WebhookOptions | None = None
 
 
 class ChatRequest(Struct):
@@ -83,7 +83,6 @@ class ChatReader:
     def read(self, body: bytes, prefer: Preferences = NONE) -> Chat:
         """The chat in `body`; raises InvalidJson, InvalidValue or UnknownField."""
         request = json_bodies.decode(body, self._chats)
-        _refuse_what_is_to_come(request)
         fields = self._fields.decode(body)
         upstream = {name: value for name, value in fields.items() if name not in OUR_FIELDS}
         return Chat(request, upstream, is_background(request, prefer))
@@ -160,14 +159,3 @@ class Chat:
         """The tier in force."""
         asked = self.request.service_tier or "default"
         return _OTHER_NAMES.get(asked, asked)
-
-
-def _refuse_what_is_to_come(request: ChatRequest) -> None:
-    """Raise InvalidValue for documented features that this version does not have."""
-    options = request.background_options
-    if options is not None and options.webhook not in (UNSET, Raw(b"null")):
-        raise InvalidValue(
-            "Expected no webhook, got one: webhooks are not available in this version. "
-            "Poll the job instead.",
-            param="background_options.webhook",
-        )

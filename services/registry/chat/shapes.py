@@ -19,6 +19,7 @@ from services.registry.shaping import (
     words,
 )
 from shared.domain import GateReason, JobState
+from shared.store.deliveries import DELIVERED, FAILED, PENDING
 
 _WAITS: Final = ("provider_busy", *(reason.value for reason in GateReason), "provider_disabled")
 
@@ -56,7 +57,7 @@ def _completion() -> Shape:
         completed_at=or_null(TIME),
         expires_at=or_null(TIME),
         error=or_null(ref("Error")),
-        webhook={"type": ["object", "null"]},
+        webhook=or_null(object_of(status=words(PENDING, DELIVERED, FAILED), attempts=WHOLE)),
         waiting_for=or_null(
             object_of(reason=words(*_WAITS), until=or_null(TIME), cause=or_null(TEXT))
         ),

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from services.registry.chat import webhooks
 from services.registry.chat.backlog import Backlog
 from services.registry.chat.documents import Seen, circumstances
 from services.registry.chat.idempotency import HEADER, Idempotency
@@ -37,6 +38,7 @@ class Submission:
     def __init__(self, parts: Parts) -> None:
         self._transactions = parts.transactions
         self._sealer = parts.sealer
+        self._policy = parts.policy
         self._bell = parts.bell
         self._now = parts.now
         self._backlog = Backlog(parts.transactions, parts.settings.queue_limit)
@@ -53,7 +55,7 @@ class Submission:
         """The job, durable, under this bare id; the chat workers hear of it.
 
         Or the one that was submitted before with this key. Raises what `resolve` raises,
-        IdempotencyKeyReused, QueueFull and StoreUnavailable.
+        InvalidValue, IdempotencyKeyReused, QueueFull and StoreUnavailable.
         """
         now, full = self._now(), self._backlog.refusal()
 
@@ -125,6 +127,9 @@ class Submission:
             request_sealed=self._sealer.seal(
                 body, table=jobs.TABLE, row=job_id, column=jobs.REQUEST
             ),
+            webhook_sealed=webhooks.sealed(
+                chat.options.webhook, job_id, self._sealer, self._policy
+            ),
         )
 
 
@@ -169,7 +174,8 @@ def _as_read(tx: sa.Connection, new: NewJob, *, now: float) -> Seen:
         for name in ("id", "owner", "model", "background", "store", "service_tier", "metadata")
     }
     times = {"created_at": new.created_at, "deadline": new.deadline}
-    return replace(job, state=JobState.QUEUED, **same, **times), around
+    hooked = new.webhook_sealed is not None
+    return replace(job, state=JobState.QUEUED, webhook=hooked, **same, **times), around
 
 
 def _next(position: int | None) -> int | None:

@@ -147,7 +147,7 @@ def test_a_model_that_is_not_allowed_is_not_found(registry: Registry) -> None:
             "background_options.on_interrupt",
         ),
         (
-            {"background_options": {"webhook": {"url": "https://x"}}},
+            {"background_options": {"webhook": "https://x"}},
             "invalid_value",
             "background_options.webhook",
         ),
