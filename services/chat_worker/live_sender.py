@@ -123,7 +123,7 @@ class LiveSender:
         if isinstance(answer, redis.ResponseError) and not stream.in_doubt:
             logger.warning(
                 "a live stream is given up; its readers wait for the end",
-                extra={"job": stream.job_id, "reason": repr(answer)},
+                extra={"job": stream.job_id, "reason": str(answer)},
             )
             self._queue.give_up(stream)
         stream.in_doubt = False  # taken now, or refused because it had been taken before
@@ -133,7 +133,7 @@ class LiveSender:
         if not self._away:
             logger.warning(
                 "chunks wait for Redis; calls go on, readers follow later",
-                extra={"reason": repr(fault)},
+                extra={"reason": str(fault)},
             )
         self._away = True
 
