@@ -202,8 +202,8 @@ BREAKS: Final[dict[str, tuple[Script, Broken]]] = {
         invalid(1, "a stream of more than 128 choices"),
     ),
     "sends more values than an answer has, in no chunk too many": (
-        repeats(event(choices=[], x=[[]] * 50_000), A, every=0),
-        invalid(5, "a stream with more values than an answer can have"),
+        streams(A, *[event(choices=[], x=[[]] * 130_000)] * 2),
+        invalid(2, "a stream with more values than an answer can have"),
     ),
     # no stream at all
     "is a web page": (answers(b"<html>", "text/html"), invalid(0, "an HTML page")),
