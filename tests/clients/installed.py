@@ -28,6 +28,10 @@ class ClientsMissing(Exception):
     """The clients cannot be installed here; the message says why."""
 
 
+class ClientFailed(Exception):
+    """A client's program ended with an error, which is the message."""
+
+
 class Clients:
     """Both environments, complete."""
 
@@ -37,7 +41,7 @@ class Clients:
         self._modules = modules
 
     def run_python(self, *arguments: str, env: Mapping[str, str] | None = None) -> str:
-        """What `python -P ARGUMENTS` prints in the clients' environment; raises when it fails."""
+        """What `python -P ARGUMENTS` prints in the clients' environment; raises ClientFailed."""
         return _run([str(self._python), "-P", *arguments], env=env)
 
     def run_script(self, name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,9 +75,8 @@ def _ensure(folder: Path, lock: Path, install: Callable[[Path], None]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     try:
         install(folder)
-    except (OSError, subprocess.SubprocessError) as problem:
-        output = getattr(problem, "stderr", None) or ""
-        raise ClientsMissing(f"{lock.name} cannot be installed: {problem} {output}") from None
+    except (OSError, ClientFailed, subprocess.TimeoutExpired) as problem:
+        raise ClientsMissing(f"{lock.name} cannot be installed: {problem}") from None
     stamp.write_text(digest)
 
 
@@ -118,9 +121,7 @@ def _run(
         check=False,
     )
     if done.returncode != 0:
-        raise subprocess.CalledProcessError(
-            done.returncode, command, output=done.stdout, stderr=done.stderr
-        )
+        raise ClientFailed(done.stderr)
     return done.stdout
 
 
