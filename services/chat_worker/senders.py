@@ -108,7 +108,7 @@ class Outbox:
                         ignore_result=True,
                     )
             except Exception as fault:  # kombu lets the transport's own errors through
-                logger.warning("a hint was not sent", extra={"reason": repr(fault)})
+                logger.warning("a hint was not sent", extra={"reason": str(fault)})
                 with self._change:
                     self._change.wait_for(lambda: self._stopping, REST_AFTER_ERROR)
 
@@ -144,5 +144,5 @@ class CancelListener:
                         if subscription.get_message(timeout=LISTEN_SECONDS):
                             self._on_cancelled()
             except redis.RedisError as fault:
-                logger.debug("cancellations are read instead", extra={"reason": repr(fault)})
+                logger.debug("cancellations are read instead", extra={"reason": str(fault)})
                 self._stopping.wait(REST_AFTER_ERROR)

@@ -82,7 +82,7 @@ class Bell:
                     send()
                 except Exception as fault:  # kombu lets errors of its transports through
                     if not failing:
-                        logger.warning("nobody can be rung", extra={"reason": repr(fault)})
+                        logger.warning("nobody can be rung", extra={"reason": str(fault)})
                     failing = True
                     gevent.sleep(self._rest)
                 else:

@@ -92,7 +92,7 @@ class Relay:
             except (RedisError, OSError) as fault:
                 self._published = None
                 if not failing:
-                    logger.warning("no events go out", extra={"reason": repr(fault)})
+                    logger.warning("no events go out", extra={"reason": str(fault)})
                 failing = True
             except StoreUnavailable:
                 self._leads = False

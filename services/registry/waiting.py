@@ -115,7 +115,7 @@ class Waiting:
                     self._hear(subscription)
             except (RedisError, OSError) as fault:
                 if not failing:
-                    logger.warning("no notices; rows are read", extra={"reason": repr(fault)})
+                    logger.warning("no notices; rows are read", extra={"reason": str(fault)})
                 failing = True
                 gevent.sleep(LOOK_SECONDS)
 

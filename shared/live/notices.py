@@ -70,7 +70,7 @@ class NoticeSender:
             if not self._away:
                 logger.warning(
                     "notices are lost; waiters fall back to reading",
-                    extra={"reason": repr(fault)},
+                    extra={"reason": str(fault)},
                 )
             self._away = True
         else:

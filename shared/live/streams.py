@@ -22,7 +22,7 @@ from typing import Final
 
 from shared.crypto import SealBroken, Sealer
 
-KEPT_SECONDS: Final = 600
+KEPT_SECONDS: Final = 60
 _TABLE: Final = "live"
 
 

@@ -98,7 +98,7 @@ class Following:
                 pipeline.expire(self._wake_key, _WAKE_SECONDS)
                 pipeline.execute()
         except (RedisError, OSError) as fault:
-            logger.debug("the read ends by itself", extra={"reason": repr(fault)})
+            logger.debug("the read ends by itself", extra={"reason": str(fault)})
 
     def _read(self) -> None:
         with self._subscriber() as redis:
@@ -108,7 +108,7 @@ class Following:
                 except (RedisError, OSError) as fault:
                     if not self._failing:
                         logger.warning(
-                            "no live chunks; stored ones are read", extra={"reason": repr(fault)}
+                            "no live chunks; stored ones are read", extra={"reason": str(fault)}
                         )
                     self._failing = True
                     gevent.sleep(REST_SECONDS)

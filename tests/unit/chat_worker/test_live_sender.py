@@ -128,9 +128,9 @@ def test_a_stream_outlives_a_silence_and_ends_ten_minutes_after_its_job(
     eventually(lambda: len(server.pipelines) == 3, 5)
     key = live.stream_key("01J")
     assert server.pipelines == [
-        [("XADD", key, "1-0"), ("EXPIRE", key, 761)],  # 100.5 + 60 + 600
+        [("XADD", key, "1-0"), ("EXPIRE", key, 221)],  # 100.5 + 60 + 60
         [("XADD", key, "2-0")],
-        [("EXPIRE", key, 600)],
+        [("EXPIRE", key, 60)],
     ]
 
 
@@ -156,7 +156,7 @@ def test_what_redis_did_not_take_is_sent_when_it_is_back_with_its_life(
     stream.append(b"0")
     eventually(lambda: server.entries("01J") == [(0, 1)], 5)
     key = live.stream_key("01J")
-    assert server.pipelines == [[("XADD", key, "1-0"), ("EXPIRE", key, 720)]] * 3
+    assert server.pipelines == [[("XADD", key, "1-0"), ("EXPIRE", key, 180)]] * 3
 
 
 def test_an_entry_that_redis_had_taken_before_the_connection_broke_is_not_sent_for_ever(
