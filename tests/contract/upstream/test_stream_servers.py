@@ -14,11 +14,11 @@ from shared.errors import UpstreamFailure
 from shared.upstream import Bounds, StreamEnd, Target, UpstreamClient
 from tests import simulators as sims
 from tests.contract.upstream.calls import client, run
-from tests.contract.upstream.test_servers import Make, each_server, server
+from tests.contract.upstream.test_servers import EVERY, Make, each_server, server
 from tests.simulators import Mode, Running
 from tests.simulators.counting import text_of
 
-BOUNDS = Bounds(connect=5, first_byte=10, idle=0.3, total=10)
+BOUNDS = Bounds(connect=5, first_byte=10, idle=1, total=10)
 TOOLS = [{"type": "function", "function": {"name": name}} for name in ("weather", "time")]
 CALL_TOOLS: list[Make] = [sims.vllm, sims.gemini, sims.CountingSimulator]
 ERRS_IN_SILENCE = sims.ollama  # what its error becomes is an empty chunk, and no end
@@ -92,17 +92,17 @@ def test_its_tool_calls_add_up_with_index_and_without(make: Make) -> None:
     run(main())
 
 
-@each_server
-def test_what_breaks_its_stream_gets_its_class(make: Make) -> None:
-    """One server for each mode, and all modes at once."""
-    silent = make is ERRS_IN_SILENCE
-    expected = {
-        Mode.STREAM_CUT: ("upstream_stream_broken", None),
-        Mode.STREAM_STALL: ("upstream_timeout", "idle"),
-        Mode.STREAM_ERROR: ("upstream_stream_broken" if silent else "upstream_refused", None),
-    }
+BREAKS = {
+    Mode.STREAM_CUT: ("upstream_stream_broken", None),
+    Mode.STREAM_STALL: ("upstream_timeout", "idle"),
+    Mode.STREAM_ERROR: ("upstream_refused", None),
+}
 
-    async def one(mode: Mode) -> tuple[str, str | None]:
+
+def test_what_breaks_a_servers_stream_gets_its_class() -> None:
+    """A server for each kind and mode, all at once."""
+
+    async def one(make: Make, mode: Mode) -> tuple[str, str | None]:
         with server(make) as (sim, target):
             sim.set_mode(mode)
             async with client() as calling:
@@ -110,17 +110,20 @@ def test_what_breaks_its_stream_gets_its_class(make: Make) -> None:
                 assert isinstance(failure, UpstreamFailure), failure
                 assert failure.may_have_been_billed
                 assert chunks
-                if mode is Mode.STREAM_ERROR and not silent:
+                if mode is Mode.STREAM_ERROR and make is not ERRS_IN_SILENCE:
                     assert "The call asked for this failure." in failure.message
                 stats = await sim.reached(lambda stats: stats.in_flight == 0, 5)
                 assert stats.closed_early == (1 if mode is Mode.STREAM_STALL else 0)
                 return failure.code, failure.phase
 
-    async def main() -> None:
-        found = await asyncio.gather(*map(one, expected))
-        assert dict(zip(expected, found, strict=True)) == expected
+    async def main() -> dict[tuple[Make, Mode], Any]:
+        pairs = [(make, mode) for make in EVERY for mode in BREAKS]
+        found = await asyncio.gather(*(one(*pair) for pair in pairs))
+        return dict(zip(pairs, found, strict=True))
 
-    run(main())
+    expected = {(make, mode): end for make in EVERY for mode, end in BREAKS.items()}
+    expected[ERRS_IN_SILENCE, Mode.STREAM_ERROR] = ("upstream_stream_broken", None)
+    assert run(main()) == expected
 
 
 @each_server
