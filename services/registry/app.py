@@ -14,6 +14,7 @@ from services.registry.parts import Parts
 from services.registry.providers import catalogue, refreshing
 from services.registry.providers import routes as providers
 from services.registry.request_ids import Application, RequestIds
+from services.registry.responses import routes as responses
 from services.registry.usage import routes as usage
 
 
@@ -27,7 +28,7 @@ def create_app(parts: Parts) -> Flask:
     for feature in (catalogue, refreshing, checks, events):
         feature.add(below_providers, parts)
     api.register_blueprint(below_providers)
-    for feature in (models, chat, events, keys, usage, health):
+    for feature in (models, chat, responses, events, keys, usage, health):
         api.register_blueprint(feature.blueprint(parts))
     openapi.register(app, api)
     problems.register(app)

@@ -12,6 +12,7 @@ from flask import Response
 
 from services.registry import problems, reference, shapes
 from services.registry.chat import request as chat
+from services.registry.responses import request as responses
 
 ABOUT: Final = (
     "A registry of OpenAI-compatible inference endpoints, with durable chat completions. "
@@ -34,7 +35,8 @@ class Api(flask_smorest.Api):  # type: ignore[misc] # flask-smorest has no types
         }
         super().__init__(app, spec_kwargs=options)
         self.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
-        for name, shape in (shapes.components() | chat.json_schema()).items():
+        bodies = responses.json_schema() | chat.json_schema()
+        for name, shape in (shapes.components() | bodies).items():
             self.spec.components.schema(name, shape)
 
     def _register_error_handlers(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from services.registry import discovery_shapes
 from services.registry.chat import shapes as chat_shapes
 from services.registry.keys import shapes as key_shapes
+from services.registry.responses import shapes as response_shapes
 from services.registry.shaping import (
     FLAG,
     TEXT,
@@ -32,6 +33,7 @@ __all__ = ["Shape", "components", "ref"]
 
 def components() -> dict[str, Shape]:
     """Name → schema of everything that is answered."""
+    chats = chat_shapes.components()
     return {
         "Provider": _provider(),
         "ProviderList": page_of("Provider"),
@@ -42,7 +44,8 @@ def components() -> dict[str, Shape]:
         "Liveness": object_of(status=words("ok")),
         "Error": _error(),
         "Problem": _problem(),
-        **chat_shapes.components(),
+        **chats,
+        **response_shapes.components(chats),
         **discovery_shapes.components(),
         **key_shapes.components(),
         **usage_shapes.components(),

@@ -12,7 +12,7 @@ from services.registry.chat.frames import CONTENT_TYPE, HEADERS, Frames
 from services.registry.chat.idempotency import REPLAYED
 from services.registry.chat.jobs import Jobs
 from services.registry.chat.replies import Replies
-from services.registry.chat.request import FOREGROUND_TIMEOUT
+from services.registry.chat.request import FOREGROUND_TIMEOUT, Chat
 from services.registry.chat.streams import Stream
 from services.registry.chat.submission import Submitted
 from services.registry.chat.views import View
@@ -37,6 +37,22 @@ class Calls:
         self._jobs = jobs
         self._view = view
         self._replies = Replies(parts, view)
+
+    def answer(
+        self,
+        job_id: str,
+        submit: Submit,
+        chat: Chat,
+        caller: Caller,
+        client: Client,
+        prefer: Preferences,
+    ) -> Response:
+        """The form that the chat asks for."""
+        if chat.stream:
+            return self.stream(job_id, submit, background=chat.background, client=client)
+        if chat.background:
+            return self.background(submit, caller, prefer)
+        return self.plain(job_id, submit, caller, client)
 
     def background(self, submit: Submit, caller: Caller, prefer: Preferences) -> Response:
         """The job: at once, or when it ended or `Prefer: wait` is over."""

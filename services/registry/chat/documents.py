@@ -70,19 +70,10 @@ def completion(job: Job, around: Circumstances, sealer: Sealer) -> dict[str, Any
         "model": job.model,
         "choices": [],
         "usage": None,
-        "metadata": job.metadata,
-        "service_tier": job.service_tier,
-        "background": job.background,
         "status": job.state.value,
-        "queue_position": around.queue_position,
-        "attempts": job.calls,
-        "started_at": _seconds(job.started_at),
         "completed_at": _seconds(job.completed_at),
-        "expires_at": _seconds(job.expires_at),
         "error": failure(job, sealer),
-        "webhook": _webhook(job),
-        "waiting_for": around.waiting_for,
-        "provider": {"id": job.provider_id, "slug": job.provider_slug},
+        **facts(job, around),
     }
     if job.state is not JobState.COMPLETED or job.result_sealed is None:
         return ours
@@ -95,6 +86,22 @@ def completion(job: Job, around: Circumstances, sealer: Sealer) -> dict[str, Any
     ours["usage"] = theirs.pop("usage", None)
     hidden = {name: value for name, value in theirs.items() if name in ours or name == "upstream"}
     return {**theirs, **ours, "upstream": hidden}
+
+
+def facts(job: Job, around: Circumstances) -> dict[str, Any]:
+    """What every view of a job shows under the same names."""
+    return {
+        "metadata": job.metadata,
+        "service_tier": job.service_tier,
+        "background": job.background,
+        "queue_position": around.queue_position,
+        "attempts": job.calls,
+        "started_at": _seconds(job.started_at),
+        "expires_at": _seconds(job.expires_at),
+        "webhook": _webhook(job),
+        "waiting_for": around.waiting_for,
+        "provider": {"id": job.provider_id, "slug": job.provider_slug},
+    }
 
 
 def failure(job: Job, sealer: Sealer) -> dict[str, Any] | None:

@@ -27,7 +27,7 @@ from shared.telemetry import request_id
 
 _LAST_NUMBER: Final = 2**31
 _EXPECTED_NUMBER: Final = "Expected the number of a chunk."
-_STREAMED: Final = {200: {"content": {CONTENT_TYPE: {"schema": {"type": "string"}}}}}
+STREAMED: Final = {200: {"content": {CONTENT_TYPE: {"schema": {"type": "string"}}}}}
 
 
 class RetrieveQuery(Strict):
@@ -58,7 +58,7 @@ def blueprint(parts: Parts) -> Blueprint:
     calls = Calls(parts, jobs, view)
 
     @routes.post("")
-    @routes.doc(requestBody=body, responses=_STREAMED)
+    @routes.doc(requestBody=body, responses=STREAMED)
     @routes.response(200, ref("ChatCompletion"), description="The completion; or a stream of it.")
     @routes.alt_response(
         202, schema=ref("ChatCompletion"), description="The job: poll it at `Location`."
@@ -81,15 +81,11 @@ def blueprint(parts: Parts) -> Blueprint:
                 job_id, chat, caller, request_id=request_id.get(), idempotency=key
             )
 
-        if chat.stream:
-            return calls.stream(job_id, submit, background=chat.background, client=client)
-        if chat.background:
-            return calls.background(submit, caller, prefer)
-        return calls.plain(job_id, submit, caller, client)
+        return calls.answer(job_id, submit, chat, caller, client, prefer)
 
     @routes.get("/<job_id>")
     @routes.arguments(RetrieveQuery, location="query")
-    @routes.doc(responses=_STREAMED)
+    @routes.doc(responses=STREAMED)
     @routes.response(200, ref("ChatCompletion"))
     @routes.alt_response(304, description="If-None-Match names the current version")
     def retrieve(query: dict[str, Any], job_id: str) -> Response:
@@ -98,21 +94,28 @@ def blueprint(parts: Parts) -> Blueprint:
         `Prefer: wait=N` waits for the end; with `If-None-Match` for any change. With `stream=true`
         its chunks, from the first or behind `starting_after` (or `Last-Event-ID`).
         """
-        prefer, caller = preferences.of(request), current_caller()
-        if query["stream"]:
-            return calls.resume(job_id, caller, after=_after(query.get("starting_after")))
-        if prefer.wait:
-            held = answers.holds(request)
-            seen = jobs.wait(job_id, caller, seconds=prefer.wait, is_known=held)
-        else:
-            seen = jobs.get(job_id, caller)
-        applied = prefer.applied("wait")
-        if answers.is_known(request, seen[0].version):
-            return answers.not_modified(seen[0].version, applied)
-        return replies.shown(seen, applied)
+        return retrieved(query, job_id, jobs, replies, calls)
 
     records.add(routes, parts, jobs, replies.shown)
     return routes
+
+
+def retrieved(
+    query: dict[str, Any], job_id: str, jobs: Jobs, replies: Replies, calls: Calls
+) -> Response:
+    """What a `RetrieveQuery` and the headers of this request ask for of a job."""
+    prefer, caller = preferences.of(request), current_caller()
+    if query["stream"]:
+        return calls.resume(job_id, caller, after=_after(query.get("starting_after")))
+    if prefer.wait:
+        held = answers.holds(request)
+        seen = jobs.wait(job_id, caller, seconds=prefer.wait, is_known=held)
+    else:
+        seen = jobs.get(job_id, caller)
+    applied = prefer.applied("wait")
+    if answers.is_known(request, seen[0].version):
+        return answers.not_modified(seen[0].version, applied)
+    return replies.shown(seen, applied)
 
 
 def _after(starting_after: int | None) -> int:
