@@ -14,7 +14,7 @@ from deploy import commands
 from deploy.beat import schedule
 from deploy.bootstrap import ROOT
 from deploy.commands import parser
-from deploy.suite import SIDE_BY_SIDE, long_files
+from deploy.suite import SIDE_BY_SIDE, long_files, with_bytecode
 from shared.config import load
 
 
@@ -83,6 +83,13 @@ def test_test_hands_its_other_arguments_to_pytest_where_they_overrule_its_own(
         ("pytest", *SIDE_BY_SIDE, "-k", "runner", "tests/integration", "-x"),
         ("tests.campaigns", "faults", "--minutes", "30"),
     ]
+
+
+def test_the_suite_keeps_what_python_compiles_where_the_caller_says_or_in_the_venv() -> None:
+    shunned = with_bytecode({"PYTHONDONTWRITEBYTECODE": "1", "HOME": "/home/me"})
+    assert shunned == {"PYTHONPYCACHEPREFIX": str(ROOT / ".venv" / "bytecode"), "HOME": "/home/me"}
+    elsewhere = {"PYTHONPYCACHEPREFIX": "/elsewhere"}
+    assert with_bytecode(elsewhere) == elsewhere
 
 
 def test_beat_asks_often_enough_for_short_intervals_and_never_more_than_once_a_second() -> None:
