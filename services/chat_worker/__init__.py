@@ -15,6 +15,10 @@ live_queue   the chunks that wait for Redis
 live_sender  … and their way there
 record       what a claim did so far, and the outcome that this comes to
 outcomes     what a failure means for the job and for its provider's gate
+deliveries   the loop with every webhook under way
+postbox      … which of them are due, and how they ended
+receivers    … and how many go to whom at once
+letters      a webhook on its way
 senders      Redis from threads of its own: bells, cancellations, observations
 watchdog     ends a process that stopped turning
 """

@@ -18,7 +18,7 @@ from shared.errors import ConfigurationError
 from shared.store.opening import open_store
 
 EX_CONFIG: Final = 78
-DATABASE_CONNECTIONS: Final = 2  # the keeper's and the watchdog's
+DATABASE_CONNECTIONS: Final = 3  # the keeper's, the webhooks' and the watchdog's
 
 
 def main() -> int:

@@ -11,6 +11,7 @@ from typing import Final
 import redis
 from celery import Celery
 
+from services.chat_worker.deliveries import Deliveries
 from services.chat_worker.engine import Engine
 from services.chat_worker.keeper import Keeper
 from services.chat_worker.live_sender import LiveSender
@@ -27,6 +28,7 @@ from shared.upstream.policy import OutboundPolicy
 
 FILES_FOR_OTHERS: Final = 200  # descriptors that are no calls: database, Redis, logs
 MAX_HOPS: Final = 2
+LEAST_GRACE: Final = 1.0  # seconds in which webhooks that were taken can be written down
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +44,10 @@ class ChatWorker:
         self._outbox = Outbox(celery, self._doorbell)
         self._notices = live.NoticeSender(queues.quick_redis(settings))
         self._live = LiveSender(queues.quick_redis(settings), sealer)
+        policy = OutboundPolicy.from_settings(settings)
+        self._deliveries = Deliveries(database=database, sealer=sealer, policy=policy)
         self._engine = Engine(
-            policy=OutboundPolicy.from_settings(settings),
+            policy=policy,
             sealer=sealer,
             live=self._live,
             concurrency=affordable_concurrency(settings.chat_concurrency),
@@ -62,7 +66,11 @@ class ChatWorker:
             queues.blocking_redis(settings, block_seconds=1.0), self._keeper.look_for_lost
         )
         self._watchdog = Watchdog(
-            loops={"keeper": lambda: self._keeper.turns, "engine": lambda: self._engine.turns},
+            loops={
+                "keeper": lambda: self._keeper.turns,
+                "engine": lambda: self._engine.turns,
+                "webhooks": lambda: self._deliveries.turns,
+            },
             database=database,
             grace_seconds=settings.grace_seconds,
         )
@@ -72,6 +80,7 @@ class ChatWorker:
         self._live.start()
         self._engine.start()
         self._keeper.start()
+        self._deliveries.start()
         self._outbox.start()
         self._notices.start()
         self._listener.start()
@@ -79,12 +88,15 @@ class ChatWorker:
 
     def stop(self) -> None:
         """End claiming, let calls finish for the grace, cut off the rest, write everything."""
+        until = time.monotonic() + self._grace
         self._keeper.stop_claiming()
-        self._wait_for_calls()
+        self._deliveries.stop_claiming()
+        self._wait_for_calls(until)
         self._watchdog.stop()
         self._engine.stop()
         self._live.stop()
         self._keeper.stop()
+        self._deliveries.stop(max(until - time.monotonic(), LEAST_GRACE))
         self._listener.stop()
         self._outbox.stop()
         self._notices.stop()
@@ -96,7 +108,7 @@ class ChatWorker:
             self._doorbell.answered()
         except redis.RedisError as fault:
             # The bell rings again by itself when its key expires, a second after it was set.
-            logger.debug("the bell stays set", extra={"reason": repr(fault)})
+            logger.debug("the bell stays set", extra={"reason": str(fault)})
         if self._engine.free <= 0 and hops < MAX_HOPS:
             self._outbox.ring(hops=hops + 1)
 
@@ -105,8 +117,10 @@ class ChatWorker:
         self._keeper.purge()
 
     def ended(self, job_ids: Sequence[str]) -> None:
-        """Tell waiting requests that these jobs are terminal."""
+        """Tell waiting requests that these jobs are terminal, and send their webhooks."""
         self._notices.send(live.ENDED, job_ids)
+        if job_ids:
+            self._deliveries.ring()
 
     def more_work(self) -> None:
         """A full batch was claimed: others may find more."""
@@ -131,8 +145,7 @@ class ChatWorker:
                 outcome.gate.provider_id, outcome.evidence.provider_revision, verdict
             )
 
-    def _wait_for_calls(self) -> None:
-        until = time.monotonic() + self._grace
+    def _wait_for_calls(self, until: float) -> None:
         while (left := until - time.monotonic()) > 0 and self._engine.running:
             logger.info(
                 "waiting for running calls",

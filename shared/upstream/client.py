@@ -35,7 +35,6 @@ from shared.upstream.usage_asked import UsageRefusals, refuses_usage, without_us
 
 CHAT_BYTES: Final = 8 * 1024 * 1024
 MODEL_LIST_BYTES: Final = 4 * 1024 * 1024
-DELIVERY_BOUNDS: Final = Bounds(connect=15, first_byte=15, idle=15, total=15)
 _REQUEST_ID_HEADERS: Final = ("x-request-id", "request-id")
 _REQUEST_ID_CHARACTERS: Final = 128
 
@@ -141,12 +140,7 @@ class UpstreamClient:
         return completion(answer)
 
     async def deliver(
-        self,
-        url: str,
-        body: bytes,
-        headers: Mapping[str, str],
-        *,
-        bounds: Bounds = DELIVERY_BOUNDS,
+        self, url: str, body: bytes, headers: Mapping[str, str], bounds: Bounds
     ) -> int:
         """Post JSON to a webhook's URL as `webhook_url` wrote it; returns the status that came.
 

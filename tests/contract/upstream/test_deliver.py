@@ -32,7 +32,7 @@ PATIENT = Bounds(connect=5, first_byte=5, idle=5, total=5)
 
 async def deliver(calling: UpstreamClient, url: str, bounds: Bounds = PATIENT) -> int:
     written = webhook_url(url, param="url").url
-    return await calling.deliver(written, BODY, SIGNED, bounds=bounds)
+    return await calling.deliver(written, BODY, SIGNED, bounds)
 
 
 def status_of(script: Script, bounds: Bounds = PATIENT) -> tuple[int, Stage]:
@@ -166,7 +166,7 @@ def test_a_url_that_we_did_not_write_is_not_dialled(url: str) -> None:
     async def main(port: int) -> None:
         async with client() as calling:
             with pytest.raises(OutboundForbidden, match="as the endpoint resolver writes it"):
-                await calling.deliver(url.format(port), BODY, SIGNED)
+                await calling.deliver(url.format(port), BODY, SIGNED, SHORT)
 
     with trap("127.0.0.1") as listener:
         run(main(listener.port))
