@@ -13,7 +13,7 @@ from tests.system import System
 LEASE_SECONDS = 3
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """`./dragoman up` on the embedded default, with a short lease."""
     env = {"DRAGOMAN_LEASE_SECONDS": str(LEASE_SECONDS), "DRAGOMAN_GRACE_SECONDS": "5"}

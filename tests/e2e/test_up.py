@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
@@ -20,10 +19,18 @@ from tests.system import ROOT, System
 NAMES = [process.name for process in PROCESSES]
 
 
-@pytest.fixture
-def system(tmp_path: Path) -> Iterator[System]:
-    with System(tmp_path / "data", env={"DRAGOMAN_GRACE_SECONDS": "2"}) as running:
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """One data directory for all tests here."""
+    folder = tmp_path_factory.mktemp("up")
+    with System(folder / "data", env={"DRAGOMAN_GRACE_SECONDS": "2"}) as running:
         yield running
+
+
+@pytest.fixture
+def system(started: System) -> System:
+    """A system that runs, whatever the test before has done to it."""
+    return started if started.runner_alive else started.start()
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:

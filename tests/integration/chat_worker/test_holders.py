@@ -60,7 +60,7 @@ def test_a_claim_that_is_under_way_at_a_stop_is_not_forgotten(bench: Bench) -> N
 
 
 def test_a_stop_right_after_the_start_ends_in_order(bench: Bench) -> None:
-    for _ in range(3):
+    for _ in range(2):
         assert bench.start_worker().stop() == 0
     assert bench.workers_listed() == 0
 
