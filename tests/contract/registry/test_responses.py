@@ -287,7 +287,7 @@ def test_an_unknown_field_is_refused_and_the_sdks_nulls_are_not(
     registry: Registry, slug: str
 ) -> None:
     refused(registry.post(RESPONSES, body(f"{slug}/m", seed=1)), 400, "unknown_field", "seed")
-    nulls = dict.fromkeys(("previous_response_id", "conversation", "prompt", "tools", "truncation"))
+    nulls: Any = dict.fromkeys(("previous_response_id", "conversation", "prompt", "tools", "truncation"))
     submitted(registry, f"{slug}/m", **nulls, include=[])
 
 
