@@ -8,6 +8,7 @@ a claim grows with lanes, not with rows. Conditions on `state` are literal on pu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -18,6 +19,7 @@ from shared.domain import MAX_LOSSES
 
 SUSPECT_LOSSES: Final = MAX_LOSSES - 1
 TIERS: Final = ("priority", "default", "flex")  # strict: the next only when this has nothing
+URGENT_READ: Final = 1_000  # of those that do not wait for a closed gate, at least
 FIRST_READ: Final = 8  # rows of a lane, at least; more are read where the lane holds more
 
 # Columns by lookups, not by a join: PostgreSQL expects a hundred lanes and would read the table.
@@ -72,9 +74,9 @@ _HEADS: Final = sa.text(f"{_OLDEST} ORDER BY id LIMIT :room")
 _PROBES: Final = sa.text(f"{_OLDEST} AND on_unavailable <> 'fail' ORDER BY id LIMIT :room")
 _URGENT: Final = sa.text(
     f"""
-    SELECT id, owner, losses, on_unavailable, service_tier FROM chat_job
+    SELECT id, owner, losses, on_unavailable FROM chat_job
     WHERE state = 'queued' AND on_unavailable = 'fail' AND provider_id = :provider_id
-        AND {_MAY_START}
+        AND service_tier = :tier AND {_MAY_START}
     ORDER BY id LIMIT :room
     """  # noqa: S608 - constants only
 )
@@ -100,6 +102,11 @@ class Room:
     closed: bool = False
     probe_allowed: bool = False
     probe: str | None = None
+
+    @property
+    def most(self) -> int:
+        """How many of those that would wait may start."""
+        return min(max(self.left, 0), 1) if self.closed else max(self.left, 0)
 
     def admits(self, head: Head) -> bool:
         """Whether this job may be taken now."""
@@ -209,17 +216,17 @@ def _heads(
     """The heads of these lanes: enough for `want`, if there are so many."""
     share = max(FIRST_READ, 2 * want // len(lanes))
     rest = [(lane, "") for lane in lanes]
-    count = 0
-    while rest and count < want:
+    count: Counter[str] = Counter()
+    while rest and sum(min(n, view.rooms[of].most) for of, n in count.items()) < want:
         further = []
         for lane, after in rest:
             room = view.rooms[lane.provider_id]
             # Of a closed gate's waiting jobs one at most is a probe.
-            limit = min(want, share, 1 if room.closed else max(room.left, 0))
+            limit = min(want, share, room.most)
             if limit <= 0 or (room.closed and not room.probe_allowed):
                 continue
             rows = _read(tx, view, lane, after=after, limit=limit)
-            count += len(rows)
+            count[lane.provider_id] += len(rows)
             yield from rows
             if len(rows) == limit and not room.closed and limit < room.left:
                 further.append((lane, rows[-1].id))
@@ -243,10 +250,11 @@ def _urgent_of(
     for provider_id in provider_ids:
         room = view.rooms[provider_id]
         if room.closed and room.left > 0:
-            parameters = view.parameters(provider_id=provider_id, room=room.left)
+            # More than may start: the oldest may all be of one owner.
+            most = max(room.left, URGENT_READ)
+            parameters = view.parameters(provider_id=provider_id, tier=tier, room=most)
             for row in tx.execute(_URGENT, parameters):
-                if row.service_tier == tier:
-                    yield _head(row, tier=tier, provider_id=provider_id)
+                yield _head(row, tier=tier, provider_id=provider_id)
 
 
 def _head(row: sa.Row[Any], *, tier: str, provider_id: str) -> Head:

@@ -176,3 +176,18 @@ def test_of_two_workers_that_close_a_gate_the_later_time_holds(store: Store) -> 
             GateReason.RETRY_AFTER,
             store.now + 900,
         )
+
+
+def test_behind_a_closed_gate_tiers_are_strict_and_owners_take_turns_too(store: Store) -> None:
+    store.provider_id = store.add_provider("narrow", max_concurrency=1)
+    store.submit()
+    close(store, retry_after=60)
+    for tier in ("flex", "default"):
+        for owner in ("ann", "ann", "ben"):
+            store.submit(on_unavailable="fail", owner=owner, service_tier=tier)
+    served = []
+    for _ in range(4):
+        (taken,) = store.claim(turn=served[-1] if served else "")
+        served.append(taken.owner)
+        store.finish(outcome_of(taken))
+    assert served == ["ann", "ben", "ann", "ben"]

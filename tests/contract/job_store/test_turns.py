@@ -90,3 +90,11 @@ def test_behind_a_closed_gate_one_probe_goes_whatever_the_lanes(store: Store) ->
     urgent = store.submit(owner="cat", on_unavailable="fail", service_tier="flex")
     assert {job.id for job in store.claim(10)} == {first.id, urgent}
     assert store.claim(10) == []
+
+
+def test_the_many_owners_of_a_busy_provider_do_not_slow_others(store: Store) -> None:
+    busy = store.add_provider("busy", max_concurrency=1)
+    for number in range(40):
+        store.submit(provider_id=busy, owner=f"ann{number:02}")
+    submit(store, "zoe", 60)
+    assert owners(store, 32).count("zoe") == 31
