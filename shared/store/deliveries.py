@@ -18,6 +18,8 @@ from shared.store.schema import chat_job, webhook_delivery
 # Seconds before each try (Standard Webhooks' recommended schedule, up to its sixth retry).
 PAUSES: Final = (0.0, 5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0)
 CLAIM_SECONDS: Final = 60.0  # a try lasts 15 s at most; the rest is for a slow database
+# A provider's whole queue may end at once, and PostgreSQL takes 65,535 parameters a statement.
+OPENED_TOGETHER: Final = 1_000
 
 PENDING: Final = "pending"
 DELIVERED: Final = "delivered"
@@ -91,6 +93,12 @@ _SETTLE: Final = (
     )
     .returning(webhook_delivery.c.id)
 )
+# Before the delivery, as whoever deletes the job locks them: so that neither waits in a circle.
+_ITS_JOB: Final = (
+    sa.select(chat_job.c.id)
+    .where(chat_job.c.id == sa.bindparam("its_job"))
+    .with_for_update(key_share=True)
+)
 _SHOW: Final = (
     sa.update(chat_job)
     .where(chat_job.c.id == sa.bindparam("its_job"))
@@ -101,8 +109,9 @@ _SHOW: Final = (
 def open_for(tx: sa.Connection, job_ids: Iterable[str], *, now: float) -> None:
     """Open a delivery for those of these ended jobs that asked for one."""
     ended = list(job_ids)
-    if ended:
-        tx.execute(_OPEN[tx.dialect.name], {"job_ids": ended, "now": now})
+    for place in range(0, len(ended), OPENED_TOGETHER):
+        some = ended[place : place + OPENED_TOGETHER]
+        tx.execute(_OPEN[tx.dialect.name], {"job_ids": some, "now": now})
 
 
 def any_due(tx: sa.Connection, *, now: float) -> bool:
@@ -158,6 +167,7 @@ def settle(tx: sa.Connection, delivery: Delivery, *, status: int | None, now: fl
         "later": next_at,
         "answered": status,
     }
+    tx.execute(_ITS_JOB, {"its_job": delivery.job_id})
     if tx.execute(_SETTLE, values).first() is None:
         return None
     tx.execute(_SHOW, {"its_job": delivery.job_id})

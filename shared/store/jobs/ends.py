@@ -40,8 +40,8 @@ def end(
             version=chat_job.c.version + 1,
             **more,
         )
-        .returning(chat_job.c.id)
+        .returning(chat_job.c.id, chat_job.c.webhook_sealed.is_not(None))
     )
-    ended = tx.execute(statement).scalars().all()
-    deliveries.open_for(tx, ended, now=now)
-    return ended
+    ended = tx.execute(statement).all()
+    deliveries.open_for(tx, [job_id for job_id, hooked in ended if hooked], now=now)
+    return [job_id for job_id, _ in ended]

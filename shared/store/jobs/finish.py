@@ -68,8 +68,12 @@ _TAKING_JOBS: Final = sa.select(provider.c.id, provider.c.revision).where(
 _ACCOUNTS: Final = sa.select(
     chat_job.c.id, chat_job.c.owner, chat_job.c.key_id, chat_job.c.provider_id, chat_job.c.model
 ).where(chat_job.c.id.in_(sa.bindparam("job_ids", expanding=True)))
-_EXISTING: Final = sa.select(chat_job.c.id).where(
-    chat_job.c.id.in_(sa.bindparam("job_ids", expanding=True))
+# Locked against a delete only: an attempt that is written beside one would never be deleted.
+_EXISTING: Final = (
+    sa.select(chat_job.c.id)
+    .where(chat_job.c.id.in_(sa.bindparam("job_ids", expanding=True)))
+    .order_by(chat_job.c.id)
+    .with_for_update(read=True, key_share=True)
 )
 
 

@@ -22,7 +22,7 @@ _HELD: Final = sa.select(chat_job.c.id, chat_job.c.worker_id, chat_job.c.attempt
 )
 # The lock is nothing on SQLite, where the whole transaction holds it. In the order of the ids, so
 # that two who lock the same rows cannot wait for each other.
-_HELD_LOCKED: Final = _HELD.order_by(chat_job.c.id).with_for_update()
+_HELD_LOCKED: Final = _HELD.order_by(chat_job.c.id).with_for_update(key_share=True)
 _HELD_BY: Final = sa.select(chat_job.c.id, chat_job.c.worker_id, chat_job.c.attempt).where(
     sa.text("chat_job.state = 'in_progress'"), chat_job.c.worker_id == sa.bindparam("holder")
 )

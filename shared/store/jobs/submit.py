@@ -91,8 +91,9 @@ def set_metadata(tx: sa.Connection, job_id: str, metadata: Mapping[str, str]) ->
 
 def delete(tx: sa.Connection, job_id: str) -> None:
     """Forget an ended job, its attempts and its delivery."""
-    tx.execute(sa.delete(job_attempt).where(job_attempt.c.job_id == job_id))
+    # The row first: a late outcome that is being written is waited for there.
     tx.execute(sa.delete(chat_job).where(chat_job.c.id == job_id, chat_job.c.state.in_(TERMINAL)))
+    tx.execute(sa.delete(job_attempt).where(job_attempt.c.job_id == job_id))
     deliveries.forget(tx, [job_id])
 
 

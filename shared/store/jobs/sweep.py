@@ -149,7 +149,8 @@ def purge(tx: sa.Connection, *, now: float) -> int:
     )
     job_ids = tx.execute(expired).scalars().all()
     if job_ids:
-        tx.execute(sa.delete(job_attempt).where(job_attempt.c.job_id.in_(job_ids)))
+        # The rows first: late outcomes that are being written are waited for there.
         tx.execute(sa.delete(chat_job).where(chat_job.c.id.in_(job_ids)))
+        tx.execute(sa.delete(job_attempt).where(job_attempt.c.job_id.in_(job_ids)))
         deliveries.forget(tx, job_ids)
     return len(job_ids)
