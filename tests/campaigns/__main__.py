@@ -11,9 +11,11 @@ from pathlib import Path
 
 from tests.campaigns import (
     blackholes_campaign,
+    cancel_campaign,
     events_campaign,
     faults_campaign,
     hostile_campaign,
+    idempotency_campaign,
     poison_campaign,
     rolling_campaign,
     rotation_campaign,
@@ -22,9 +24,11 @@ from tests.campaigns.checker import Finding, table
 
 CAMPAIGNS: dict[str, Callable[..., list[Finding]]] = {
     "blackholes": blackholes_campaign.run,
+    "cancel": cancel_campaign.run,
     "events": events_campaign.run,
     "faults": faults_campaign.run,
     "hostile": hostile_campaign.run,
+    "idempotency": idempotency_campaign.run,
     "poison": poison_campaign.run,
     "rolling": rolling_campaign.run,
     "rotation": rotation_campaign.run,

@@ -10,9 +10,11 @@ import pytest
 
 from tests.campaigns import (
     blackholes_campaign,
+    cancel_campaign,
     events_campaign,
     faults_campaign,
     hostile_campaign,
+    idempotency_campaign,
     poison_campaign,
     rolling_campaign,
     rotation_campaign,
@@ -37,6 +39,8 @@ SEED = 4275  # of 5,000 the one that draws most kinds of faults (10 of 11) in so
         pytest.param(BLACKHOLES, 3, id="blackholes"),
         pytest.param(EVENTS, 0, id="events"),
         pytest.param(HOSTILE, 0, id="hostile"),
+        pytest.param(cancel_campaign.run, 0, id="cancel"),
+        pytest.param(idempotency_campaign.run, 0, id="idempotency"),
     ],
 )
 def test_the_short_form_of_the_campaign_breaks_no_promise(
