@@ -20,8 +20,9 @@ from tests.api import CHAT, chat_body
 from tests.campaigns.checker import Finding
 from tests.campaigns.faults import Say
 from tests.campaigns.load import Sighting, fetch, session
-from tests.campaigns.stage import Stage, stage
-from tests.simulators import Calls
+from tests.campaigns.stage import stage
+from tests.simulators import Calls, Remote
+from tests.system import System
 
 QUEUED_SECONDS: Final = 1.0
 CLOSED_SECONDS: Final = 2.0
@@ -52,29 +53,32 @@ class Cancelled:
 
 
 def run(folder: Path, *, seconds: float, seed: int, say: Say) -> list[Finding]:
-    """Round after round until `seconds` are over, one at least."""
+    """Round after round until `seconds` are over, on a system of its own."""
     with stage(folder, second_worker=False) as setting:
-        api, url = setting.system.api, setting.upstream.url
-        options = {"max_concurrency": 1}
-        full = api.add_provider("full", url, options=options)["slug"] + "/sim-model"
-        blocker = api.submit(full, "blocker", sim={"latency": 3600})
-        setting.upstream.wait_until(lambda s: s.in_flight == 1, timeout=10)
-        jobs = asyncio.run(_play(setting, full, seconds, random.Random(seed), say))
-        api.http.delete(f"{CHAT}/{blocker}")
-        return judge(jobs, setting.upstream.calls())
+        return play(setting.system, setting.upstream, seconds=seconds, seed=seed, say=say)
 
 
-async def _play(
-    setting: Stage, full: str, seconds: float, chance: random.Random, say: Say
-) -> list[Cancelled]:
+def play(system: System, upstream: Remote, *, seconds: float, seed: int, say: Say) -> list[Finding]:
+    """Round after round until `seconds` are over, one at least."""
+    api = system.api
+    open_to_all = api.add_provider("cancel", upstream.url)["slug"]
+    full = api.add_provider("cancel, full", upstream.url, options={"max_concurrency": 1})["slug"]
+    blocker = api.submit(f"{full}/sim-model", "blocker", sim={"latency": 3600})
+    upstream.wait_until(lambda s: s.in_flight == 1, timeout=10)
+    race = Race(upstream, f"{open_to_all}/sim-model", f"{full}/sim-model", random.Random(seed))
+    jobs = asyncio.run(_play(race, system, seconds, say))
+    api.http.delete(f"{CHAT}/{blocker}")
+    return judge(jobs, upstream.calls())
+
+
+async def _play(race: Race, system: System, seconds: float, say: Say) -> list[Cancelled]:
     jobs: list[Cancelled] = []
     began = time.monotonic()
-    async with session(setting.system.url, setting.system.admin_key) as http:
-        race = Race(http, setting, full, chance)
+    async with session(system.url, system.admin_key) as http:
         while not jobs or time.monotonic() - began < seconds:
             kinds = [kind for kind, count in IN_A_ROUND.items() for _ in range(count)]
             made = [Cancelled(kind, f"{kind}-{len(jobs) + n}") for n, kind in enumerate(kinds)]
-            await asyncio.gather(*(race.play(job) for job in made))
+            await asyncio.gather(*(race.play(http, job) for job in made))
             for job in made:
                 found = await fetch(http, job.job_id)
                 job.last = Sighting.of(found) if found else None
@@ -84,28 +88,26 @@ async def _play(
 
 
 class Race:
-    """Plays one job after another against one system."""
+    """Plays one job after another against one upstream; `full` is a model whose jobs wait."""
 
-    def __init__(
-        self, http: aiohttp.ClientSession, setting: Stage, full: str, chance: random.Random
-    ) -> None:
-        self._http = http
-        self._setting = setting
+    def __init__(self, upstream: Remote, model: str, full: str, chance: random.Random) -> None:
+        self._upstream = upstream
+        self._model = model
         self._full = full
         self._chance = chance
 
-    async def play(self, job: Cancelled) -> None:
+    async def play(self, http: aiohttp.ClientSession, job: Cancelled) -> None:
         """Submit, cancel when its kind says so, and measure; what fails is written on it."""
         fields: dict[str, Any] = {"background": True, "sim": {"latency": LONG}}
         if job.kind == "streamed":
             fields |= {"stream": True, "sim": {"words": 1000, "every": 0.05}}
         if job.kind == "racing":
             fields["sim"] = {"latency": self._chance.uniform(0, RACE)}
-        model = self._full if job.kind == "queued" else self._setting.model
-        async with self._http.post(CHAT, json=chat_body(model, job.mark, **fields)) as answer:
+        model = self._full if job.kind == "queued" else self._model
+        async with http.post(CHAT, json=chat_body(model, job.mark, **fields)) as answer:
             job.job_id = answer.headers["Location"].rpartition("/")[2]
             await self._when_it_is_time(job)
-            await self._cancel(job)
+            await self._cancel(http, job)
             if job.kind == "streamed":
                 await answer.read()  # ends with its job
         if job.kind not in ("queued", "racing"):
@@ -117,10 +119,10 @@ class Race:
         elif job.kind != "queued":
             await self._until(job, lambda calls: calls.in_flight == 1)
 
-    async def _cancel(self, job: Cancelled) -> None:
+    async def _cancel(self, http: aiohttp.ClientSession, job: Cancelled) -> None:
         path, began = f"{CHAT}/{job.job_id}", time.monotonic()
         deleted = job.kind == "deleted"
-        call = self._http.delete(path) if deleted else self._http.post(f"{path}/cancel")
+        call = http.delete(path) if deleted else http.post(f"{path}/cancel")
         async with call as answer:
             document = await answer.json(content_type=None)
         job.took = time.monotonic() - began
@@ -133,10 +135,10 @@ class Race:
         """Seconds until the upstream's count of this job is so; None if it never is."""
         began = time.monotonic()
         while (passed := time.monotonic() - began) < 10 * CLOSED_SECONDS:
-            if reached(await asyncio.to_thread(self._setting.upstream.calls_of, job.mark)):
+            if reached(await asyncio.to_thread(self._upstream.calls_of, job.mark)):
                 return passed
             await asyncio.sleep(LOOK)
-        job.wrong = f"the upstream has {self._setting.upstream.calls_of(job.mark)}"
+        job.wrong = f"the upstream has {self._upstream.calls_of(job.mark)}"
         return None
 
 

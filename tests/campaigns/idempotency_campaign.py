@@ -1,7 +1,7 @@
 """Fifty posts at once with each key, some of which hang up: promise 12.
 
-Half of the keys make background jobs; of the others some are plain calls, some streams. The posts
-of one key go to several processes of the registry.
+The keys make background jobs, plain calls and streams. The posts of one key go to several processes
+of the registry.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import random
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +22,9 @@ from tests.api import CHAT, chat_body
 from tests.campaigns.checker import Finding
 from tests.campaigns.faults import Say
 from tests.campaigns.load import FAILURES, session
-from tests.campaigns.stage import Stage, stage
+from tests.campaigns.stage import stage
+from tests.simulators import Calls, Remote
+from tests.system import System
 
 POSTS: Final = 50  # with each key
 KEYS_AT_ONCE: Final = 4
@@ -31,7 +34,6 @@ HANG_UP: Final = 0.1  # of the posts
 FORMS: Final[Mapping[str, dict[str, Any]]] = {
     "background": {"background": True},
     "plain": {},
-    "background, too": {"background": True, "store": False},
     "stream": {"stream": True},
 }
 
@@ -50,36 +52,58 @@ class Key:
 
 
 def run(folder: Path, *, seconds: float, seed: int, say: Say) -> list[Finding]:
-    """Rounds of keys until `seconds` are over, eight keys at least."""
+    """Rounds of keys until `seconds` are over, on a system of two registry processes."""
     with stage(folder, env={"DRAGOMAN_REGISTRY_WORKERS": "2"}, second_worker=False) as setting:
-        return asyncio.run(_play(setting, seconds, random.Random(seed), say))
+        system, upstream = setting.system, setting.upstream
+        return play(system, [system.url], upstream, seconds=seconds, seed=seed, say=say)
 
 
-async def _play(setting: Stage, seconds: float, chance: random.Random, say: Say) -> list[Finding]:
+def play(
+    system: System,
+    urls: Sequence[str],
+    upstream: Remote,
+    *,
+    seconds: float,
+    seed: int,
+    say: Say,
+) -> list[Finding]:
+    """Rounds of keys until `seconds` are over, eight keys at least; `urls` of its registries."""
+    slug = system.api.add_provider("idempotency", upstream.url)["slug"]
+    work = _play(urls, system.admin_key, f"{slug}/sim-model", seconds, random.Random(seed), say)
+    return judge(asyncio.run(work), upstream.calls())
+
+
+async def _play(
+    urls: Sequence[str], secret: str, model: str, seconds: float, chance: random.Random, say: Say
+) -> list[Key]:
     keys: list[Key] = []
     began = time.monotonic()
-    async with session(setting.system.url, setting.system.admin_key) as http:
+    async with AsyncExitStack() as stack:
+        places = [await stack.enter_async_context(session(url, secret)) for url in urls]
         while len(keys) < KEYS_AT_LEAST or time.monotonic() - began < seconds:
             made = [
                 Key(f"key-{len(keys) + number}", chance.choice(list(FORMS)))
                 for number in range(KEYS_AT_ONCE)
             ]
-            await asyncio.gather(*(_one(http, setting.model, key, chance) for key in made))
+            await asyncio.gather(*(_one(places, model, key, chance) for key in made))
             keys += made
             if len(keys) % KEYS_IN_A_ROUND < KEYS_AT_ONCE:
                 say(f"{len(keys)} keys, {len(keys) * POSTS} posts")
-    return judge(keys, setting)
+    return keys
 
 
-async def _one(http: aiohttp.ClientSession, model: str, key: Key, chance: random.Random) -> None:
+async def _one(
+    places: Sequence[aiohttp.ClientSession], model: str, key: Key, chance: random.Random
+) -> None:
     sim = {"latency": chance.uniform(0.0, 0.3)}
     body = chat_body(model, key.key, sim=sim, **FORMS[key.form])
     patience = [
         chance.uniform(0.0, 0.1) if chance.random() < HANG_UP else 60.0 for _ in range(POSTS)
     ]
     patience[chance.randrange(POSTS)] = 60.0
-    await asyncio.gather(*(_post(http, body, key, seconds) for seconds in patience))
-    key.later = await _afterwards(http, body, key)
+    posts = [_post(chance.choice(places), body, key, seconds) for seconds in patience]
+    await asyncio.gather(*posts)
+    key.later = await _afterwards(places[0], body, key)
 
 
 async def _post(
@@ -150,9 +174,8 @@ def _documents(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def judge(keys: Sequence[Key], setting: Stage) -> list[Finding]:
+def judge(keys: Sequence[Key], calls: Mapping[str, Calls]) -> list[Finding]:
     """One job, one call and one first answer for each key, and its replays afterwards."""
-    calls = setting.upstream.calls()
     several = Finding("12", "keys with more or less than one job")
     paid = Finding("12", "keys that were called more or less than once")
     refused = Finding("12", "posts that were answered with no job")
