@@ -84,17 +84,22 @@ def test_whatever_comes_is_its_status_and_no_redirect_is_followed(raw: bytes) ->
 
 @pytest.mark.parametrize("piece", [b"x" * 65536, b"x", b""], ids=["flood", "drip", "silence"])
 def test_a_body_without_end_is_left_at_once(piece: bytes) -> None:
+    sent = 0
+
     async def endless(wire: Wire) -> None:
+        nonlocal sent
         await wire.request()
         await wire.send(b"HTTP/1.1 200 OK\r\n\r\n")
         while piece:
             await wire.send(piece)
+            sent += len(piece)
             await asyncio.sleep(0 if len(piece) > 1 else 0.02)
         await wire.hang_up()
 
     began = time.monotonic()
     assert status_of(endless, Bounds(connect=0.4, first_byte=0.4, idle=0.4, total=0.4))[0] == 200
     assert time.monotonic() - began < 0.4
+    assert sent < 16 * 2**20  # what fits into the sockets' buffers
 
 
 def test_a_connection_whose_answer_was_read_is_used_again() -> None:
