@@ -95,6 +95,7 @@ class Calls:
                 stream.join()
             else:
                 stream.begin(deadline=None if background else job.deadline)
+            form = self._view.frames(job, after=-1, numbered=False)
             if not (background and self._view.opens):
                 stream.first(FIRST_CHUNK_SECONDS)
         except BaseException:
@@ -107,7 +108,7 @@ class Calls:
             "Location": self._view.naming.location(job.id),
             **(REPLAYED if submitted.replayed else {}),
         }
-        return _streamed(stream, self._view.frames(job, after=-1, numbered=False), headers)
+        return _streamed(stream, form, headers)
 
     def resume(self, job_id: str, caller: Caller, *, after: int) -> Response:
         """A stream behind number `after`; chunks have their number as `id:`."""

@@ -11,7 +11,7 @@ a reader's chunks are folded from the first one, and what he has is left out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -21,8 +21,6 @@ from services.registry.responses.output import Output
 from shared.crypto import Sealer
 from shared.domain import JobState
 from shared.store.jobs import Job
-
-_CHUNK: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 class EventFrames:
@@ -46,7 +44,7 @@ class EventFrames:
     def of(self, chunks: Sequence[bytes], first: int) -> bytes:
         """The events of these chunks."""
         del first
-        return b"".join([self._numbered(self._begins())] + [self._told(c) for c in chunks])
+        return self._numbered(self._begins()) + self._numbered(self._output.all_of(chunks))
 
     def end(self, job: Job | None, error: dict[str, Any] | None) -> bytes:
         """What is open is closed, then how it ended; a deleted job ends as cancelled."""
@@ -63,9 +61,6 @@ class EventFrames:
             return []
         self._silent = False
         return [self._lifecycle("in_progress")]
-
-    def _told(self, chunk: bytes) -> bytes:
-        return self._numbered(self._output.add(_CHUNK.decode(chunk)))
 
     def _lifecycle(self, name: str) -> Event:
         status = "in_progress" if name == "in_progress" else "queued"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -20,8 +20,6 @@ from shared.crypto import SealBroken
 from shared.store import jobs
 from shared.store.jobs import Job, StoredLog
 from shared.store.jobs.history import ORIGINAL, original_of
-
-_CHUNK: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 class ResponseView:
@@ -47,7 +45,9 @@ class ResponseView:
                 chunks = stored_chunks(job, stored, self._sealer) if stored else ()
             except SealBroken as broken:
                 error = problems.unreadable(broken).document()
-            output = folded(job, chunks)
+            output = Output(job.id)
+            for _ in output.all_of(chunks):
+                pass
             for _ in output.end(whole=documents.is_whole(job, output, error)):
                 pass
             shown = documents.ended(job, asked, output, error, self._sealer)
@@ -72,12 +72,3 @@ class ResponseView:
         plain = self._sealer.open(original, table=jobs.TABLE, row=job.id, column=ORIGINAL)
         asked: dict[str, Any] = msgspec.json.decode(plain)
         return asked, log
-
-
-def folded(job: Job, chunks: Iterable[bytes]) -> Output:
-    """What these chunks of a job say."""
-    output = Output(job.id)
-    for chunk in chunks:
-        for _ in output.add(_CHUNK.decode(chunk)):
-            pass
-    return output

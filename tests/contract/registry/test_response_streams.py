@@ -11,9 +11,11 @@ import pytest
 
 from shared.domain import JobState
 from shared.live import Entry
+from shared.store.schema import chat_job
 from tests.contract.registry.conftest import CHAT, Registry, refused
 from tests.contract.registry.test_chat_streams import ERROR, ended, stored
 from tests.contract.registry.test_responses import RESPONSES, body, chat_id, submitted
+from tests.contract.registry.test_unreadable import lose
 
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 RESULT = {
@@ -231,3 +233,26 @@ def test_the_chunks_of_a_response_are_those_of_its_chat(
     path = f"{CHAT}/{response_id.replace('resp_', 'chatcmpl-')}?stream=true"
     chunks = [line[6:] for line in registry.get(path).data.split(b"\n") if line[:7] == b"data: {"]
     assert chunks == CHUNKS
+
+
+@pytest.mark.parametrize("column", ["result_sealed", "log_sealed"])
+def test_what_does_not_open_is_told_and_takes_nothing_else_away(
+    registry: Registry, response_id: str, column: str
+) -> None:
+    lose(registry, chat_job, response_id.removeprefix("resp_"), column)
+    read = registry.get(f"{RESPONSES}/{response_id}").get_json()
+    assert (read["status"], read["error"]["code"]) == ("completed", "unreadable")
+    found = events(replayed(registry, response_id))
+    assert found[0]["type"] == "response.created"
+    assert found[-1]["type"] == "response.failed"
+    assert found[-1]["response"]["error"]["code"] == "unreadable"
+
+
+def test_a_body_that_does_not_open_is_an_error_of_ours(
+    registry: Registry, slug: str, response_id: str
+) -> None:
+    made = submitted(registry, f"{slug}/m")
+    lose(registry, chat_job, made["id"].removeprefix("resp_"), "original_sealed")
+    for query in ("", "?stream=true"):
+        refused(registry.get(f"{RESPONSES}/{made['id']}{query}"), 500, "unreadable")
+    assert not registry.parts.streams._open
