@@ -24,6 +24,7 @@ from tests.simulators import CountingSimulator, Running, json_reply, running
 from tests.simulators._http import Exchange
 from tests.system import System
 from tests.valkey import OwnValkey
+from tests.webhook_receiver import SECRET, Receiver, unwrapped
 
 GOOD_KEY = "sk-canary-of-the-good-one-0123456789"
 NEW_KEY = "sk-canary-after-the-rotation-012345"
@@ -36,6 +37,7 @@ KEYS = (GOOD_KEY, NEW_KEY, ECHO_KEY, TESTED_KEY, REFUSED_KEY)
 PROMPT = "canary-words-of-a-prompt"
 ANSWER = "canary-words-of-an-answer"
 FAULT = "canary-words-of-an-upstreams-error"
+TOKEN = "canary-in-the-path-of-a-webhook"
 
 
 class TellingSimulator(CountingSimulator):
@@ -51,12 +53,13 @@ class TellingSimulator(CountingSimulator):
 
 @dataclass
 class Scene:
-    """The system at its most talkative, its Valkey, two upstreams, and all that was answered."""
+    """The system at its most talkative, its Valkey, whom it calls, and all that was answered."""
 
     system: System
     valkey: OwnValkey
     good: Running
     echo: Running
+    receiver: Running
     hay: Haystack = field(default_factory=Haystack)
 
     @property
@@ -90,11 +93,12 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         OwnValkey(Path(short)) as valkey,
         running(good) as upstream,
         running(EchoingSimulator()) as echo,
+        running(Receiver()) as receiver,
         System(
             folder / "data", env={"REDIS_URL": valkey.url, "DRAGOMAN_LOG_LEVEL": "DEBUG"}
         ) as system,
     ):
-        scene = Scene(system, valkey, upstream, echo)
+        scene = Scene(system, valkey, upstream, echo, receiver)
         scene.listen()
         yield scene
 
@@ -147,6 +151,28 @@ def use_chats(scene: Scene) -> None:
     for job in ended:
         scene.api.http.get(f"{CHAT}/{job['id']}/attempts")
     scene.call("GET", "/v1/providers", 200)
+
+
+def use_webhooks(scene: Scene) -> None:
+    """One that is taken, one that is not, one that cannot be sent, and refused ones."""
+    receiver = scene.receiver.simulator
+    assert isinstance(receiver, Receiver)
+
+    def hooked(url: str, **more: str) -> dict[str, Any]:
+        options = {"webhook": {"url": url, "secret": SECRET, **more}}
+        return chat("good/sim-model", background=True, background_options=options)
+
+    origin = scene.receiver.url
+    for url in (f"{origin}/{TOKEN}", f"{origin}/503?{TOKEN}", f"http://127.0.0.1:1/{TOKEN}"):
+        job = scene.call("POST", CHAT, 202, json=hooked(url))
+        assert job["webhook"] == {"status": "pending", "attempts": 0}
+    assert unwrapped(receiver.wait_for(f"/{TOKEN}", 1)[0])["object"] == "event"
+    receiver.wait_for("/503", 1)
+    eventually(lambda: "tried again" in scene.system.output(), 10)
+    scene.call("POST", CHAT, 400, json=hooked(f"ftp://x/{TOKEN}"))
+    scene.call("POST", CHAT, 400, json=hooked(origin, secret=SECRET[:-1]))
+    scene.call("POST", CHAT, 400, json=hooked(origin, secrets=SECRET))
+    scene.call("GET", CHAT, 200)
 
 
 def misuse(scene: Scene) -> None:
@@ -255,6 +281,7 @@ def test_planted_secrets_are_nowhere_but_in_the_header_sent_to_their_provider(
 ) -> None:
     ids = use_providers(scene)
     use_chats(scene)
+    use_webhooks(scene)
     misuse(scene)
     provoke_a_defect(scene, ids["good"])
     look_at_full_queues(scene)
@@ -270,8 +297,8 @@ def test_planted_secrets_are_nowhere_but_in_the_header_sent_to_their_provider(
     # What is no secret shows that the search works, also inside queued tasks (base64).
     assert {"answers", "log", "queues", "redis", "dragoman.db-wal"} <= hay.holders(ids["good"])
 
-    for key in KEYS:
-        assert hay.holders(key) == set()
+    for key in (*KEYS, SECRET.removeprefix("whsec_")[:-4], TOKEN):
+        assert hay.holders(key) == set(), key
     for words in (PROMPT, FAULT):
         assert hay.holders(words) <= {"answers"}
     assert hay.holders("answer to " + ANSWER) == {"answers"}
