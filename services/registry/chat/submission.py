@@ -20,7 +20,6 @@ from shared.errors import IdempotencyKeyReused, ModelNotFound
 from shared.store import jobs
 from shared.store.access import Caller
 from shared.store.jobs import NewJob
-from shared.store.jobs.history import ORIGINAL
 from shared.store.jobs.read import POSITION_LIMIT
 
 
@@ -102,7 +101,7 @@ class Submission:
         body = chat.body_for(resolved.upstream_model)
         original = None
         if chat.original is not None:
-            place = {"table": jobs.TABLE, "row": job_id, "column": ORIGINAL}
+            place = {"table": jobs.TABLE, "row": job_id, "column": jobs.ORIGINAL}
             original = self._sealer.seal(chat.original, **place)
         return NewJob(
             id=job_id,

@@ -19,7 +19,6 @@ from services.registry.responses.output import Output
 from shared.crypto import SealBroken
 from shared.store import jobs
 from shared.store.jobs import Job, StoredLog
-from shared.store.jobs.history import ORIGINAL, original_of
 
 
 class ResponseView:
@@ -64,11 +63,11 @@ class ResponseView:
 
         def find(tx: sa.Connection) -> tuple[str | None, StoredLog | None]:
             log = jobs.log_of(tx, job.id) if job.state.terminal else None
-            return original_of(tx, job.id), log
+            return jobs.original_of(tx, job.id), log
 
         original, log = self._read(find)
         if original is None:
             return {}, log
-        plain = self._sealer.open(original, table=jobs.TABLE, row=job.id, column=ORIGINAL)
+        plain = self._sealer.open(original, table=jobs.TABLE, row=job.id, column=jobs.ORIGINAL)
         asked: dict[str, Any] = msgspec.json.decode(plain)
         return asked, log

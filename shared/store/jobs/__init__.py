@@ -22,6 +22,7 @@ from shared.store.jobs.history import (
     Wanted,
     attempts,
     log_of,
+    original_of,
     page,
     request_of,
 )
@@ -29,6 +30,7 @@ from shared.store.jobs.read import get, queue_position, queued, running_of, stat
 from shared.store.jobs.rows import (
     ERROR,
     LOG,
+    ORIGINAL,
     REQUEST,
     RESULT,
     TABLE,
@@ -58,6 +60,7 @@ from shared.store.jobs.sweep import purge, release_held, sweep
 __all__ = [
     "ERROR",
     "LOG",
+    "ORIGINAL",
     "REQUEST",
     "RESULT",
     "TABLE",
@@ -89,6 +92,7 @@ __all__ = [
     "insert",
     "log_of",
     "lost",
+    "original_of",
     "page",
     "publish",
     "purge",

@@ -59,7 +59,6 @@ class StoredLog:
     include_usage: bool
 
 
-ORIGINAL: Final = "original_sealed"
 LARGEST_PAGE: Final = 32 * 1024 * 1024  # characters of sealed results
 
 _THESE: Final = SHOWN.where(chat_job.c.id.in_(sa.bindparam("job_ids", expanding=True)))

@@ -10,6 +10,7 @@ from shared.domain import GateReason, JobState
 
 TABLE: Final = "chat_job"
 REQUEST: Final = "request_sealed"
+ORIGINAL: Final = "original_sealed"
 RESULT: Final = "result_sealed"
 ERROR: Final = "error_sealed"
 LOG: Final = "log_sealed"

@@ -10,7 +10,6 @@ from openai.types.responses import Response
 
 from shared.domain import JobState
 from shared.store import jobs
-from shared.store.jobs.history import ORIGINAL
 from shared.store.schema import chat_job
 from tests.contract.registry.conftest import CHAT, Registry, chat_body, refused
 from tests.contract.registry.test_description import misfit
@@ -100,8 +99,8 @@ def test_what_goes_upstream_is_a_chat_and_what_came_is_sealed(
             {"role": "user", "content": "Hello"},
         ],
     }
-    original = registry.column(chat_job, claimed.id, ORIGINAL)
-    plain = json.loads(registry.parts.sealer.open(original, column=ORIGINAL, **place))
+    original = registry.column(chat_job, claimed.id, jobs.ORIGINAL)
+    plain = json.loads(registry.parts.sealer.open(original, column=jobs.ORIGINAL, **place))
     assert (plain["input"], plain["instructions"]) == ("Hello", "Be brief")
     assert registry.column(chat_job, claimed.id, "route") == "responses"
 
@@ -287,7 +286,9 @@ def test_an_unknown_field_is_refused_and_the_sdks_nulls_are_not(
     registry: Registry, slug: str
 ) -> None:
     refused(registry.post(RESPONSES, body(f"{slug}/m", seed=1)), 400, "unknown_field", "seed")
-    nulls: Any = dict.fromkeys(("previous_response_id", "conversation", "prompt", "tools", "truncation"))
+    nulls: Any = dict.fromkeys(
+        ("previous_response_id", "conversation", "prompt", "tools", "truncation")
+    )
     submitted(registry, f"{slug}/m", **nulls, include=[])
 
 
@@ -296,8 +297,8 @@ def test_the_webhooks_secret_is_kept_in_its_own_place_only(registry: Registry, s
     hook = {"url": "http://10.0.0.9/hook", "secret": secret}
     made = submitted(registry, f"{slug}/m", background_options={"webhook": hook})
     assert made["webhook"] == {"status": "pending", "attempts": 0}
-    sealed = registry.column(chat_job, bare(made), ORIGINAL)
-    place = {"table": jobs.TABLE, "row": bare(made), "column": ORIGINAL}
+    sealed = registry.column(chat_job, bare(made), jobs.ORIGINAL)
+    place = {"table": jobs.TABLE, "row": bare(made), "column": jobs.ORIGINAL}
     assert secret.encode() not in registry.parts.sealer.open(sealed, **place)
 
 
