@@ -79,6 +79,7 @@ class Waiting:
         self._retention = retention
         self._now = now
         self._waits: dict[str, set[Wait]] = {}
+        self._given_up: set[str] = set()
 
     def start(self) -> None:
         """Start the greenlets."""
@@ -144,9 +145,14 @@ class Waiting:
     def look(self) -> None:
         """One look at all waits; raises StoreUnavailable."""
         waits = [wait for same in self._waits.values() for wait in same]
+        if not (waits or self._given_up):
+            return
+        given_up = frozenset(self._given_up)
+        gone = [wait.job_id for wait in waits if clients.hung_up(wait.client)]
+        self.cancel([*gone, *given_up])
+        self._given_up -= given_up
         if not waits:
             return
-        self.cancel([wait.job_id for wait in waits if clients.hung_up(wait.client)])
         late = self._now() - WORKERS_MARGIN
         self._expire([w.job_id for w in waits if w.deadline is not None and w.deadline < late])
         asked = {wait.job_id for wait in waits}
@@ -171,6 +177,13 @@ class Waiting:
         """
         waits = [wait for same in self._waits.values() for wait in same]
         self.cancel([wait.job_id for wait in waits if wait.client is not None])
+
+    def give_up(self, job_id: str) -> None:
+        """Cancel this job, whose caller is gone: at a later look where the database is away."""
+        try:
+            self.cancel([job_id])
+        except StoreUnavailable:
+            self._given_up.add(job_id)
 
     def cancel(self, job_ids: Sequence[str]) -> None:
         """Cancel these jobs, whose callers are gone; raises StoreUnavailable."""

@@ -110,13 +110,16 @@ class Stream:
         self._streams.closed(self)
         self._resources.close()
         if self._cancels and self._rest is None:
-            gevent.spawn(self._streams.waiting.cancel, [self._job_id])
+            gevent.spawn(self._streams.waiting.give_up, self._job_id)
         self._cancels = False
 
     def first(self, seconds: float) -> None:
         """Return when there is something to send, or after `seconds`; `job` is set if it ended."""
         until = time.monotonic() + seconds
         while not self._follow.pending and (left := until - time.monotonic()) > 0:
+            if self._over:
+                return
+            self._follow.news.clear()
             gevent.wait([self._follow.news, self._wait.ended], left, count=1)
             if self._has_ended():
                 return

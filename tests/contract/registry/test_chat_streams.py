@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -215,3 +216,21 @@ def test_what_is_no_number_is_refused(registry: Registry, slug: str, query: str)
     job_id = registry.submit(f"{slug}/m")["id"]
     param = query.partition("=")[0]
     refused(registry.get(f"{CHAT}/{job_id}?{query}&stream=true"), 400, "invalid_value", param)
+
+
+@pytest.mark.parametrize("deadline", [None, 2e9])
+def test_a_stop_before_the_first_chunk_ends_what_may_be_resumed_and_spins_for_none(
+    registry: Registry, slug: str, deadline: float | None
+) -> None:
+    bare = registry.submit(f"{slug}/m")["id"].removeprefix("chatcmpl-")
+    stream = registry.parts.streams.open(bare)
+    stream.begin(deadline=deadline)
+    waits = gevent.spawn(stream.first, 10)
+    gevent.sleep(0.05)
+    stream.release()
+    worked = time.thread_time()
+    waits.join(0.5)
+    assert time.thread_time() - worked < 0.2
+    assert waits.ready() is (deadline is None)
+    waits.kill()
+    stream.close()

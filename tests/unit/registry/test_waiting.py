@@ -10,6 +10,7 @@ import pytest
 from services.registry.database import Transactions
 from services.registry.waiting import Wait, Waiting
 from shared.domain import JobState
+from shared.errors import StoreUnavailable
 from shared.store.jobs import Retention
 
 ROW = tuple[JobState, int]
@@ -63,3 +64,22 @@ def test_a_job_that_is_committed_while_the_rows_are_read_is_not_taken_for_delete
     """Else a plain call would answer `deadline_exceeded` while its job runs."""
     wait = Wait("job")
     assert not looked(wait, {}, meanwhile=lambda: setattr(wait, "begun", True))
+
+
+def test_a_caller_who_left_while_the_database_was_away_is_not_forgotten() -> None:
+    """Else the provider would go on, and be paid, for nobody."""
+    asked: list[str] = []
+
+    class Away:
+        def write(self, _work: Callable[[Any], Any]) -> Any:
+            asked.append("write")
+            if len(asked) == 1:
+                raise StoreUnavailable("away")
+            return ["job"]
+
+    rows = cast(Transactions, Away())
+    waiting = Waiting(rows, _no_redis, Silent(), cast(Retention, None), now=lambda: 0.0)
+    waiting.give_up("job")
+    waiting.look()
+    waiting.look()
+    assert asked == ["write", "write"]
