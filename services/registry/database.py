@@ -34,6 +34,8 @@ Run = Callable[[Callable[[], Any]], Outcome]
 READING_THREADS: Final = 3
 POSTGRES_CONNECTIONS: Final = 10
 LARGEST_BATCH: Final = 200  # bounds how long one commit takes, and with it everybody's wait
+TRIES_ALONE: Final = 3
+DEADLOCK: Final = "40P01"  # SQLSTATE
 _MEMO: Final = "dragoman.batch"
 
 logger = logging.getLogger(__name__)
@@ -97,8 +99,8 @@ class Transactions:
     def write(self, work: Work[T]) -> T:
         """What `work` returns, once it is durable. If it raises, nothing of it remains.
 
-        Others' work may share the transaction. `work` runs in another thread, and a second time
-        when others' failed: it must touch nothing but its connection and its own values.
+        Others' work may share the transaction. `work` runs in another thread, and again when
+        others' failed: it must touch nothing but its connection and its own values.
         """
         answer = AsyncResult()
         self._waiting.append((work, answer))
@@ -151,6 +153,33 @@ def _read(database: Database, work: Work[T]) -> T:
 
 
 def _commit(database: Database, works: Sequence[Work[Any]]) -> list[Outcome]:
+    """Run all in one transaction; what met another process's in a circle of locks, alone.
+
+    Two batches may hold the same rows in different orders (the same idempotency keys, say). Work
+    alone holds nothing that others' wait for.
+    """
+    outcomes = _together(database, works)
+    return [
+        _alone(database, work) if _is_deadlock(outcome[1]) else outcome
+        for work, outcome in zip(works, outcomes, strict=True)
+    ]
+
+
+def _alone(database: Database, work: Work[Any]) -> Outcome:
+    outcome: Outcome = (None, None)
+    for _ in range(TRIES_ALONE):
+        outcomes, fault = _attempt(partial(_together, database, [work]))
+        outcome = outcomes[0] if fault is None else (None, fault)
+        if not _is_deadlock(outcome[1]):
+            break
+    return outcome
+
+
+def _is_deadlock(fault: Exception | None) -> bool:
+    return getattr(getattr(fault, "orig", None), "sqlstate", None) == DEADLOCK
+
+
+def _together(database: Database, works: Sequence[Work[Any]]) -> list[Outcome]:
     """Run all in one transaction; when one raises, once more with a SAVEPOINT around each.
 
     Savepoints would be two of the three statements that a submission costs, and each statement
@@ -161,8 +190,8 @@ def _commit(database: Database, works: Sequence[Work[Any]]) -> list[Outcome]:
             tx.info[_MEMO] = {}
             return [(_plainly(tx, work), None) for work in works]
     except _WorkFailed as failed:
-        if len(works) == 1:
-            return [(None, failed.fault)]
+        if len(works) == 1 or _is_deadlock(failed.fault):
+            return [(None, failed.fault)] * len(works)
     with database.write() as tx:
         tx.info[_MEMO] = {}
         return [_in_savepoint(tx, work) for work in works]

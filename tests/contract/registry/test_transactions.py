@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import gevent
@@ -139,3 +141,33 @@ def test_closing_commits_what_waits(table: Table) -> None:
     table.transactions.close()
     gevent.joinall(calls, timeout=5)
     assert table.all() == list(range(10))
+
+
+def test_processes_that_write_the_same_rows_in_opposite_orders_all_succeed(
+    table: Table, database_url: str
+) -> None:
+    if table.database.is_sqlite:
+        pytest.skip("SQLite has one writer")
+    both_hold_one = threading.Barrier(2)
+    met = threading.local()  # a circle that is broken is tried again: they meet but once
+
+    def upsert(n: int) -> Work:
+        def work(tx: sa.Connection) -> int:
+            tx.execute(sa.text("INSERT INTO number VALUES (:n) ON CONFLICT DO NOTHING"), {"n": n})
+            if not hasattr(met, "once"):
+                met.once = both_hold_one.wait(10)
+            return n
+
+        return work
+
+    def process(*numbers: int) -> list[Any]:
+        own = Transactions(open_database(config.load({"DATABASE_URL": database_url})))
+        calls = [gevent.spawn(own.write, upsert(n)) for n in numbers]
+        gevent.joinall(calls, timeout=20)
+        own.close()
+        return [call.value for call in calls]
+
+    with ThreadPoolExecutor(2) as threads:
+        processes = [threads.submit(process, *numbers) for numbers in ((1, 2), (2, 1))]
+        assert [each.result(30) for each in processes] == [[1, 2], [2, 1]]
+    assert table.all() == [1, 2]
