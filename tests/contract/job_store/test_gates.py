@@ -185,7 +185,7 @@ def test_behind_a_closed_gate_tiers_are_strict_and_owners_take_turns_too(store: 
     for tier in ("flex", "default"):
         for owner in ("ann", "ann", "ben"):
             store.submit(on_unavailable="fail", owner=owner, service_tier=tier)
-    served = []
+    served: list[str] = []
     for _ in range(4):
         (taken,) = store.claim(turn=served[-1] if served else "")
         served.append(taken.owner)
