@@ -112,6 +112,46 @@ async function main() {
     return { ids: found.map((entry) => entry.id), one, content: answer.choices[0].message.content };
   });
 
+  await tell("response", () => client.responses.create({ model, input: "Hello", user: "node" }));
+  await tell("response job", async () => {
+    const made = await client.responses.create({ model, input: "Hello", user: "rj", background: true });
+    const job = await ended(made.id.replace("resp_", "chatcmpl-"));
+    const done = await client.responses.retrieve(made.id);
+    await client.responses.delete(made.id);
+    const gone = await failure(() => client.responses.retrieve(made.id));
+    return { made: made.status, job: job.status, text: done.output_text, gone: gone.kind };
+  });
+  await tell("cancelled response", async () => {
+    const fields = { model: asked.slow_model, input: "Hello", background: true };
+    const { id } = await client.responses.create(fields);
+    return (await client.responses.cancel(id)).status;
+  });
+  await tell("response stream", async () => {
+    const fields = { model: asked.paced_model, input: "Hello", background: true, stream: true };
+    const heard = [];
+    for await (const event of await client.responses.create(fields)) {
+      heard.push(event);
+      if (heard.length === 5) break;
+    }
+    const { id } = heard[0].response;
+    const query = { stream: true, starting_after: heard.at(-1).sequence_number };
+    heard.push(...(await listed(await client.responses.retrieve(id, query))));
+    const deltas = heard.filter((event) => event.type === "response.output_text.delta");
+    return {
+      text: deltas.map((event) => event.delta).join(""),
+      numbers: heard.map((event) => event.sequence_number),
+      last: heard.at(-1).type,
+      content: (await client.responses.retrieve(id)).output_text,
+    };
+  });
+
+  await tell("webhook", async () => {
+    const { body, headers, secret } = asked.webhook;
+    const event = await client.webhooks.unwrap(body, headers, secret);
+    const forged = await failure(() => client.webhooks.unwrap(body + " ", headers, secret));
+    return { event, forged: forged.kind, job: (await chats.retrieve(event.data.id)).status };
+  });
+
   const create = (fields, options) => () => chats.create({ model, messages, ...fields }, options);
   const stranger = new OpenAI({ baseURL: `${asked.url}/v1`, apiKey: "dgm_wrong" });
   const busy = new OpenAI({ baseURL: `${asked.busy_url}/v1`, apiKey: asked.key, maxRetries: 0 });

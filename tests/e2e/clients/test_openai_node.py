@@ -14,6 +14,7 @@ from tests.losing import losing
 from tests.simulators import Calls, CountingSimulator, running
 from tests.simulators.counting import text_of
 from tests.system import System
+from tests.webhook_receiver import SECRET, Receiver
 
 ODD = "org/name-7b:q4_K_M"
 PACKAGES = ("openai", "openai-6")  # their names in tests/clients/node/package.json
@@ -22,10 +23,27 @@ CHUNKS = WORDS + 2
 
 
 @pytest.fixture(scope="module")
-def runs(system: System, clients: Clients, full_queue: str) -> dict[str, dict[str, Any]]:
+def webhook(system: System) -> dict[str, Any]:
+    """A webhook as it came, and its secret."""
+    receiver = Receiver()
+    with running(receiver) as there, running(CountingSimulator()) as sim:
+        slug = system.api.add_provider("with webhooks", sim.url)["slug"]
+        options = {"webhook": {"url": f"{there.url}/node", "secret": SECRET}}
+        system.api.submit(f"{slug}/sim-model", background_options=options)
+        (request,) = receiver.wait_for("/node", 1)
+    headers = dict(request.headers)
+    return {"body": request.body.decode(), "headers": headers, "secret": SECRET}
+
+
+@pytest.fixture(scope="module")
+def runs(
+    system: System, clients: Clients, full_queue: str, webhook: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
     """Package → case → what the script told; under "calls" the upstream's count of some."""
     with ThreadPoolExecutor(len(PACKAGES)) as pool:
-        found = pool.map(lambda package: _run(package, system, clients, full_queue), PACKAGES)
+        found = pool.map(
+            lambda package: _run(package, system, clients, full_queue, webhook), PACKAGES
+        )
         return dict(zip(PACKAGES, found, strict=True))
 
 
@@ -35,9 +53,16 @@ def told(request: pytest.FixtureRequest, runs: dict[str, dict[str, Any]]) -> dic
     return runs[request.param]
 
 
-def _run(package: str, system: System, clients: Clients, busy_url: str) -> dict[str, Any]:
+def _run(
+    package: str, system: System, clients: Clients, busy_url: str, webhook: dict[str, Any]
+) -> dict[str, Any]:
     api: Api = system.api
-    with running(CountingSimulator()) as sim, losing(system.url, 1) as way:
+    with (
+        running(CountingSimulator()) as sim,
+        running(CountingSimulator(latency=30)) as slow,
+        running(CountingSimulator(every=0.03)) as paced,
+        losing(system.url, 1) as way,
+    ):
         slug = api.add_provider(package, sim.url, options={"models": [ODD]})["slug"]
         disabled = api.add_provider(f"{package} off", sim.url, enabled=False)["slug"]
 
@@ -54,7 +79,10 @@ def _run(package: str, system: System, clients: Clients, busy_url: str) -> dict[
             "slug": slug,
             "model": f"{slug}/sim-model",
             "odd_model": f"{slug}/{ODD}",
+            "slow_model": api.add_provider(f"{package} slow", slow.url)["slug"] + "/sim-model",
+            "paced_model": api.add_provider(f"{package} paced", paced.url)["slug"] + "/sim-model",
             "disabled_model": f"{disabled}/sim-model",
+            "webhook": webhook,
         }
         cases = clients.run_node("openai.cjs", asked)
         sim.wait_until(lambda s: s.in_flight == 0, timeout=5)
@@ -193,3 +221,31 @@ def test_a_failure_that_forbids_it_is_not_repeated(told: dict[str, Any]) -> None
 def test_a_call_whose_answer_got_lost_is_made_once_and_answered(told: dict[str, Any]) -> None:
     assert told["repeated call"] == {"content": "answer to lost", "replayed": "true"}
     assert told["calls"]["lost"].begun == 1
+
+
+def test_a_webhook_is_verified_and_names_its_job(told: dict[str, Any]) -> None:
+    webhook = told["webhook"]
+    assert webhook["event"]["object"] == "event"
+    assert webhook["event"]["type"] == "chat.completion.completed"
+    assert (webhook["forged"], webhook["job"]) == ("InvalidWebhookSignatureError", "completed")
+
+
+def test_responses_are_created_run_in_the_background_and_cancelled(told: dict[str, Any]) -> None:
+    response = told["response"]
+    assert (response["status"], response["output_text"]) == ("completed", "answer to node")
+    assert told["response job"] == {
+        "made": "queued",
+        "job": "completed",
+        "text": "answer to rj",
+        "gone": "NotFoundError",
+    }
+    assert told["cancelled response"] == "cancelled"
+
+
+def test_a_stream_of_events_that_was_left_is_resumed_without_gap_or_duplicate(
+    told: dict[str, Any],
+) -> None:
+    stream = told["response stream"]
+    assert stream["numbers"] == list(range(len(stream["numbers"])))
+    assert stream["text"] == stream["content"] == "answer to "
+    assert stream["last"] == "response.completed"
