@@ -27,7 +27,6 @@ from shared.store import jobs
 from shared.store.jobs import Job, StoredLog
 
 PING_SECONDS: Final = 15.0
-REST_SECONDS: Final = 1.0  # between two tries to read the row of a job that has ended
 
 Read = Callable[[Callable[[sa.Connection], Any]], Any]
 
@@ -161,7 +160,7 @@ class Stream:
         try:
             found = self._streams.read(self._look)
         except StoreUnavailable:
-            gevent.sleep(REST_SECONDS)  # nothing is known of the end: asked again
+            self._wait.ended.clear()  # nothing is known of the end; the next look sets it again
             return False
         if found is None:  # deleted
             self._rest = []

@@ -10,7 +10,9 @@ from typing import Any
 import gevent
 import pytest
 
+from services.registry.chat.frames import PING, ChunkFrames
 from shared.domain import JobState
+from shared.errors import StoreUnavailable
 from shared.live import ChunkLog
 from shared.store import jobs
 from tests.contract.registry.conftest import CHAT, Registry, chat_body, refused
@@ -234,3 +236,22 @@ def test_a_stop_before_the_first_chunk_ends_what_may_be_resumed_and_spins_for_no
     assert waits.ready() is (deadline is None)
     waits.kill()
     stream.close()
+
+
+def test_a_stream_whose_end_cannot_be_read_is_kept_open_and_silent_for_no_long(
+    registry: Registry, slug: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = ended(registry, f"{slug}/m", CHUNKS, result=ANSWER)
+    streams = registry.parts.streams
+    monkeypatch.setattr("services.registry.chat.streams.PING_SECONDS", 0.02)
+    read, away = streams.read, StoreUnavailable("away")
+    monkeypatch.setattr(streams, "read", lambda work: (_ for _ in ()).throw(away))
+    stream = streams.open(job_id.removeprefix("chatcmpl-"))
+    stream.join()
+    frames = stream.frames(ChunkFrames(numbered=True))
+    with gevent.Timeout(10):
+        assert next(frames) == PING
+        monkeypatch.setattr(streams, "read", read)
+        registry.parts.waiting.look()
+        rest = [frame for frame in frames if frame != PING]
+    assert b"".join(rest) == expected(CHUNKS, 0)
