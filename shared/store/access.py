@@ -140,6 +140,15 @@ def has_digest(tx: sa.Connection, key_digest: str) -> bool:
     return tx.execute(query).first() is not None
 
 
+def hold_admins(tx: sa.Connection) -> None:
+    """Let nobody else revoke an admin key until this transaction ends.
+
+    Call it before reading, so that of two who revoke the last two keys the second sees it.
+    """
+    living = api_key.c.role == Role.ADMIN, api_key.c.revoked_at.is_(None)
+    tx.execute(sa.select(api_key.c.id).where(*living).order_by(api_key.c.id).with_for_update())
+
+
 def any_admin(tx: sa.Connection, *, now: float) -> bool:
     """Whether a living admin key exists."""
     query = sa.select(api_key.c.id).where(

@@ -60,6 +60,7 @@ class Keys:
         now = self._parts.now()
 
         def revoke(tx: sa.Connection) -> None:
+            access.hold_admins(tx)
             key = _found(tx, key_id)
             if key.revoked_at is not None:
                 return

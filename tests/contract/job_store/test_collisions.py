@@ -8,7 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
-from shared.store import deliveries, jobs
+from shared.store import access, deliveries, jobs
+from shared.store.access import Role
 from shared.store.schema import chat_job, webhook_delivery
 from tests.contract.job_store.conftest import RETENTION, Store, outcome_of
 from tests.eventually import eventually
@@ -89,3 +90,27 @@ def test_jobs_that_end_together_open_their_deliveries_in_pieces(
         jobs.fail_of_deleted_provider(tx, store.provider_id, now=store.now, retention=RETENTION)
         opened = tx.execute(sa.select(webhook_delivery.c.job_id)).scalars().all()
     assert sorted(opened) == sorted(hooked)
+
+
+def test_of_two_who_revoke_the_last_two_admin_keys_the_second_sees_it(
+    store: Store, beside: Beside
+) -> None:
+    with store.database.write() as tx:
+        ann, ben = (
+            access.add_key(
+                tx, access.new_secret(), name=name, owner=name, role=Role.ADMIN, now=store.now
+            )
+            for name in ("ann", "ben")
+        )
+    remain: list[bool] = []
+
+    def revoke(tx: sa.Connection, key_id: str) -> None:
+        access.hold_admins(tx)
+        access.revoke(tx, key_id, now=store.now)
+        remain.append(access.any_admin(tx, now=store.now))
+
+    with store.database.write() as tx:
+        revoke(tx, ann)
+        second = beside(lambda tx: revoke(tx, ben))
+    second.result(5)
+    assert remain == [True, False]
