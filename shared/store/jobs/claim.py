@@ -106,9 +106,9 @@ def claim(
     chosen = lanes.choose(tx, open_lanes, view, turn=turn)
     if not chosen:
         return []
-    for provider_id, room in view.rooms.items():
-        if room.probe is not None:
-            gates.set_probe(tx, provider_id, room.probe)
+    probes = {of: room.probe for of, room in view.rooms.items() if room.probe is not None}
+    for provider_id in sorted(probes):  # in the order in which whoever ends calls locks gates
+        gates.set_probe(tx, provider_id, probes[provider_id])
     return _take(tx, [head.id for head in chosen], worker_id=worker_id, now=now)
 
 
