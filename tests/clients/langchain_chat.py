@@ -67,6 +67,15 @@ class Chats:
         asked = self.model("lc").with_structured_output(Trip, method="function_calling")
         return asked.invoke("Hello").model_dump()
 
+    def responses(self) -> Any:
+        """The same over `/v1/responses`."""
+        model = self.model("lc", use_responses_api=True)
+        first, *rest = model.stream("Hello")
+        for piece in rest:
+            first += piece
+        called = model.bind_tools([tool(weather)]).invoke("Hello").tool_calls
+        return {"whole": model.invoke("Hello").text, "stream": first.text, "called": called}
+
     def background(self) -> Any:
         """A job, by the client that a model holds."""
         completions = self.model("lc").root_client.chat.completions
@@ -90,11 +99,12 @@ class Chats:
 
 
 def failure(work: Callable[[], Any]) -> Any:
-    """The class and the code of what is raised."""
+    """OpenAI's class of what is raised, of which langchain has its own kinds, and its code."""
     try:
         work()
     except openai.APIError as error:
-        return [type(error).__name__, error.code]
+        kinds = [kind for kind in type(error).__mro__ if kind.__module__.startswith("openai")]
+        return [kinds[0].__name__, error.code]
     return None
 
 

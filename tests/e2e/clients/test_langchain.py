@@ -44,12 +44,18 @@ def test_tools_are_called_and_structured_output_is_read(told: dict[str, Any]) ->
     assert told["structured"] == trip
 
 
+def test_the_same_works_over_responses(told: dict[str, Any]) -> None:
+    assert told["responses"]["whole"] == told["responses"]["stream"] == "answer to lc"
+    (call,) = told["responses"]["called"]
+    assert (call["name"], call["args"]["days"]) == ("weather", 3)
+
+
 def test_a_job_is_made_with_the_client_that_a_model_holds(told: dict[str, Any]) -> None:
     assert told["background"] == ["queued", "completed"]
 
 
 def test_failures_arrive_as_they_are_and_are_not_repeated(told: dict[str, Any]) -> None:
-    assert told["unknown_model"] == ["OpenAIModelNotFoundError", "model_not_found"]
+    assert told["unknown_model"] == ["NotFoundError", "model_not_found"]
     assert told["failing"] == ["InternalServerError", "upstream_server_error"]
     assert told["calls"]["once"].begun == 1
     assert told["breaking"] == ["APIError", "upstream_stream_broken"]
