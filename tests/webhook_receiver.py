@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
-from collections.abc import Callable
 from typing import Any
 
 from openai import OpenAI
@@ -22,9 +22,11 @@ class Receiver(CountingSimulator):
         super().__init__()
         self.waiting: list[Exchange] = []
         self.left = 0  # how many hung up before their answer
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def handle(self, exchange: Exchange) -> None:
         """Answer 204, or what the path says."""
+        self._loop = asyncio.get_running_loop()
         self.requests.append(exchange.request)
         match exchange.request.path.split("/")[1:]:
             case ["hang" | "held", *_]:
@@ -53,14 +55,15 @@ class Receiver(CountingSimulator):
 
         return eventually(enough, timeout)
 
-    def let_go(self, post: Callable[[Callable[[], None]], object]) -> None:
-        """Answer what waits; `post` runs it on the receiver's loop."""
+    def let_go(self) -> None:
+        """Answer what waits; from any thread."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._answer)
 
-        def answer() -> None:
-            for exchange in self.waiting:
-                exchange.reply(Reply(204))
-
-        post(answer)
+    def _answer(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        for exchange in waiting:
+            exchange.reply(Reply(204))
 
 
 def unwrapped(request: Request, secret: str = SECRET) -> dict[str, Any]:

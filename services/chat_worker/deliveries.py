@@ -12,7 +12,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from services.chat_worker.letters import Letter, Tried
@@ -21,14 +21,14 @@ from services.chat_worker.receivers import Receivers
 from shared import telemetry, webhooks
 from shared.crypto import Sealer
 from shared.errors import UpstreamFailure
-from shared.store.database import UNAVAILABLE, Database
+from shared.store.database import UNAVAILABLE, Database, reason_of
 from shared.upstream import Bounds, ConnectionLost, UpstreamClient
 from shared.upstream.policy import OutboundPolicy
 
 TRY_BOUNDS: Final = Bounds(connect=15, first_byte=15, idle=15, total=15)
 LOOK_SECONDS: Final = 1.0  # ± 20 %, so that workers do not look in step
 LEAST_PAUSE: Final = 0.1  # seconds between two turns, however much ends
-REST_AFTER_ERROR: Final = 1.0
+REST_AFTER_ERROR: Final = 0.5
 
 logger = logging.getLogger(__name__)
 
@@ -111,13 +111,15 @@ class Deliveries:
 
     async def _turn(self, client: UpstreamClient) -> float:
         """One round; returns how long to rest at least, in seconds."""
+        letters: Sequence[Letter] = ()
+        rest = REST_AFTER_ERROR
         try:
             letters = await asyncio.to_thread(self._postbox.exchange, claiming=self._claiming)
-        except UNAVAILABLE:  # the keeper tells of it
-            return REST_AFTER_ERROR
+            rest = LEAST_PAUSE
+        except UNAVAILABLE as fault:  # the keeper tells of an outage
+            logger.debug("webhooks wait for the database", extra={"reason": reason_of(fault)})
         except Exception:
             logger.exception("a turn of the webhooks failed")
-            return REST_AFTER_ERROR
         for letter in letters:
             self._receivers.enter(letter.receiver)
             task = asyncio.create_task(self._try(client, letter), name=letter.delivery.id)
@@ -125,7 +127,7 @@ class Deliveries:
             task.add_done_callback(self._tries.discard)
         if self._postbox or (self._stopping and not self._tries):
             self._wake.set()
-        return LEAST_PAUSE
+        return rest
 
     async def _rest(self, least: float) -> None:
         await asyncio.sleep(least)

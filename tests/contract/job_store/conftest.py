@@ -14,10 +14,11 @@ from shared.domain import JobState
 from shared.store import jobs, leases, providers
 from shared.store.database import Database
 from shared.store.jobs import ClaimedJob, Evidence, GateEffect, Job, NewJob, Outcome, Retention
-from shared.store.schema import chat_job, job_attempt
+from shared.store.schema import chat_job, job_attempt, webhook_delivery
 
 NOW = 1_795_000_000.0
 RETENTION = Retention(stored=600.0, unstored=60.0)
+HOOK = {"webhook_sealed": "sealed webhook"}
 
 
 def new_provider(slug: str, **changes: Any) -> providers.Provider:
@@ -151,6 +152,11 @@ class Store:
                 .where(job_attempt.c.job_id == job_id)
                 .order_by(job_attempt.c.attempt)
             ).all()
+
+    def deliveries(self) -> dict[str, Any]:
+        """Every delivery, by its job."""
+        with self.database.read() as tx:
+            return {row.job_id: row for row in tx.execute(sa.select(webhook_delivery))}
 
 
 def outcome_of(job: ClaimedJob, state: JobState = JobState.COMPLETED, **changes: Any) -> Outcome:

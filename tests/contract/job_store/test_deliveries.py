@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
-from shared.domain import MAX_LOSSES, JobState
-from shared.store import deliveries, jobs, providers
+from shared.domain import JobState
+from shared.store import deliveries, jobs
 from shared.store.deliveries import CLAIM_SECONDS, Delivery
-from shared.store.jobs.sweep import FORGOTTEN_AFTER
-from shared.store.schema import webhook_delivery
-from tests.contract.job_store.conftest import NOW, RETENTION, Store, outcome_of
-
-HOOK = {"webhook_sealed": "sealed webhook"}
-
-
-def rows(store: Store) -> dict[str, Any]:
-    """Every delivery, by its job."""
-    with store.database.read() as tx:
-        return {row.job_id: row for row in tx.execute(sa.select(webhook_delivery))}
+from tests.contract.job_store.conftest import HOOK, NOW, RETENTION, Store, outcome_of
 
 
 def claim(store: Store, most: int = 10) -> Sequence[Delivery]:
@@ -42,127 +30,17 @@ def ended(store: Store, **changes: Any) -> str:
     return job_id
 
 
-def _completed(store: Store) -> None:
-    store.finish(*map(outcome_of, store.claim()))
-
-
-def _failed(store: Store) -> None:
-    outcomes = [outcome_of(one, JobState.FAILED, error_code="poisoned") for one in store.claim()]
-    store.finish(*outcomes)
-
-
-def _cancelled_in_the_queue(store: Store) -> None:
-    for job_id in queued(store):
-        store.cancel(job_id)
-
-
-def _cancelled_while_running(store: Store) -> None:
-    for one in store.claim():
-        store.cancel(one.id)
-
-
-def _foreground_deadline(store: Store) -> None:
-    store.now += 10_000
-    with store.database.write() as tx:
-        jobs.expire_foreground(tx, queued(store), now=store.now, retention=RETENTION)
-
-
-def _provider_deleted(store: Store) -> None:
-    with store.database.write() as tx:
-        jobs.fail_of_deleted_provider(tx, store.provider_id, now=store.now, retention=RETENTION)
-
-
-def _provider_found_deleted_by_a_claim(store: Store) -> None:
-    with store.database.write() as tx:
-        providers.delete(tx, store.provider_id, at=store.now)
-    store.claim()
-
-
-def _worker_died(store: Store) -> None:
-    store.claim()
-    store.kill(store.worker)
-    store.sweep()
-
-
-def _poisoned(store: Store) -> None:
-    with store.database.write() as tx:
-        tx.execute(sa.text("UPDATE chat_job SET losses = :n"), {"n": MAX_LOSSES - 1})
-    for job_id in queued(store):  # suspects run one at a time
-        store.claim()
-        store.kill(store.worker)
-        store.sweep()
-        assert store.get(job_id).error_code == "poisoned"
-
-
-def _deadline_in_the_queue(store: Store) -> None:
-    store.now += 10_000
-    store.sweep()
-
-
-def _forgotten(store: Store) -> None:
-    store.claim()
-    store.now += 10_000 + FORGOTTEN_AFTER
-    store.sweep()
-
-
-ENDS: Final[dict[Callable[[Store], None], str]] = {
-    _completed: "completed",
-    _failed: "failed",
-    _cancelled_in_the_queue: "cancelled",
-    _cancelled_while_running: "cancelled",
-    _foreground_deadline: "failed",
-    _provider_deleted: "failed",
-    _provider_found_deleted_by_a_claim: "failed",
-    _worker_died: "failed",
-    _poisoned: "failed",
-    _deadline_in_the_queue: "failed",
-    _forgotten: "failed",
-}
-
-
-def queued(store: Store) -> Sequence[str]:
-    with store.database.read() as tx:
-        found = tx.execute(sa.text("SELECT id FROM chat_job WHERE state = 'queued' ORDER BY id"))
-        return found.scalars().all()
-
-
-def test_rows_end_in_two_places_and_both_open_deliveries() -> None:
-    """Whoever writes a third must open them too, and add its end to those above."""
-    root = Path(jobs.__file__).parents[2]
-    sources = {path.name: path.read_text("utf-8") for path in root.rglob("*.py")}
-    writers = {name for name, source in sources.items() if "completed_at=" in source}
-    assert writers == {"ends.py", "finish.py"}
-    assert all("deliveries.open_for(" in sources[name] for name in writers)
-
-
-def test_whatever_ends_jobs_opens_the_deliveries_of_those_with_a_webhook(store: Store) -> None:
-    for end, state in ENDS.items():
-        store.provider_id = store.add_provider(end.__name__.strip("_").replace("_", "-"))
-        plain, hooked = store.submit(), store.submit(**HOOK)
-        other = store.submit(**HOOK, route="responses")
-        end(store)
-        assert all(store.state(job_id).terminal for job_id in (plain, hooked, other)), end
-        found = rows(store)
-        assert plain not in found
-        types = f"chat.completion.{state}", f"response.{state}"
-        assert (found[hooked].type, found[other].type) == types, end
-        for job_id in (hooked, other):
-            row = found[job_id]
-            assert (row.id, row.status, row.attempts) == (f"evt_{job_id}", "pending", 0)
-            assert row.created_at == row.next_at == store.get(job_id).completed_at
-
-
 def test_a_return_to_the_queue_and_an_end_that_came_too_late_open_none(store: Store) -> None:
     returned, late = store.submit(**HOOK), store.submit(**HOOK)
     claims = {one.id: one for one in store.claim()}
     store.cancel(late)
-    (before,) = rows(store).values()
+    (before,) = store.deliveries().values()
     store.now += 1
     store.finish(
         outcome_of(claims[returned], JobState.QUEUED, error_code="interrupted"),
         outcome_of(claims[late]),
     )
-    assert rows(store) == {late: before}
+    assert store.deliveries() == {late: before}
     assert before.type == "chat.completion.cancelled"
 
 
@@ -195,14 +73,14 @@ def test_failures_are_tried_again_on_the_schedule_and_then_given_up(store: Store
     job_id = ended(store)
     begun = []
     for status in (None, 500, 302, 404, 429, 199, 503):
-        due = rows(store)[job_id].next_at
+        due = store.deliveries()[job_id].next_at
         store.now = due - 0.01
         assert claim(store) == []
         store.now = due
         (claimed,) = claim(store)
         begun.append(store.now - NOW)
         assert settle(store, claimed, status) == ("failed" if status == 503 else "pending")
-        assert rows(store)[job_id].last_status == status
+        assert store.deliveries()[job_id].last_status == status
     assert begun == [0, 5, 305, 2_105, 9_305, 27_305, 63_305]
     store.now += 1_000_000
     assert claim(store) == []
@@ -287,7 +165,7 @@ def test_a_result_is_kept_past_its_time_until_its_delivery_is_settled(store: Sto
     assert store.get(hooked).webhook_status == "pending"
     (claimed,) = claim(store)
     settle(store, claimed, 410)
-    assert (purge(), rows(store)) == (1, {})
+    assert (purge(), store.deliveries()) == (1, {})
 
 
 def test_a_deleted_job_takes_its_delivery_along_even_in_mid_try(store: Store) -> None:
@@ -295,7 +173,7 @@ def test_a_deleted_job_takes_its_delivery_along_even_in_mid_try(store: Store) ->
     claims = {one.job_id: one for one in claim(store)}
     with store.database.write() as tx:
         jobs.delete(tx, job_id)
-    assert list(rows(store)) == [other]
+    assert list(store.deliveries()) == [other]
     assert settle(store, claims[job_id], 200) is None
     assert settle(store, claims[other], 200) == "delivered"
 

@@ -6,133 +6,42 @@ import signal
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-import sqlalchemy as sa
 import trustme
 from openai import InvalidWebhookSignatureError, OpenAI
 
-from services.chat_worker.deliveries import Deliveries
+from services.chat_worker import deliveries as chat_deliveries
 from services.chat_worker.receivers import MOST_TO_ONE
 from shared import webhooks
 from shared.crypto import Sealer
 from shared.domain import JobState
 from shared.keyring import Keyring
-from shared.store import deliveries, jobs
-from shared.store.database import Database
+from shared.store import deliveries
 from shared.store.deliveries import CLAIM_SECONDS, PAUSES
-from shared.store.jobs import Job
 from shared.store.migrate import upgrade
-from shared.store.schema import webhook_delivery
-from shared.telemetry import Secret
-from shared.upstream import Bounds
-from shared.upstream.addresses import LOOPBACK
 from shared.upstream.policy import OutboundPolicy
-from shared.webhooks import Webhook
-from tests.contract.job_store.conftest import NOW, Store, outcome_of
+from tests.contract.job_store.conftest import NOW
 from tests.contract.upstream.trap import trap
 from tests.eventually import eventually
 from tests.integration.chat_worker.conftest import Bench
+from tests.integration.chat_worker.post import SHORT, FlakyDatabase, Post, hook
 from tests.simulators import Request, Running, running
 from tests.webhook_receiver import SECRET, Receiver, unwrapped
-
-OPEN = OutboundPolicy(allowed=LOOPBACK)
-SHORT = Bounds(connect=0.4, first_byte=0.4, idle=0.4, total=0.4)
-PATIENT = Bounds(connect=15, first_byte=15, idle=15, total=15)
-
-
-def sealed(sealer: Sealer, job_id: str, url: str) -> str:
-    plain = webhooks.packed(Webhook(url, Secret(SECRET)))
-    return sealer.seal(plain, table=jobs.TABLE, row=job_id, column=jobs.WEBHOOK)
-
-
-class FlakyDatabase(Database):
-    """Takes no writes while `away`."""
-
-    away = False
-    refused = 0
-
-    @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        if self.away:
-            self.refused += 1
-            raise sa.exc.OperationalError("", {}, Exception("away"))
-        with super().write() as tx:
-            yield tx
-
-
-class Post(Store):
-    """A store whose clock the test sets, one receiver, and the thread that delivers."""
-
-    def __init__(self, database: FlakyDatabase, served: Running) -> None:
-        super().__init__(database)
-        self.flaky = database
-        self.served = served
-        self.sealer = Sealer(Keyring.generate())
-        self.provider_id = self.add_provider("acme")
-        self.started: list[Deliveries] = []
-
-    @property
-    def receiver(self) -> Receiver:
-        simulator = self.served.simulator
-        assert isinstance(simulator, Receiver)
-        return simulator
-
-    def start(self, policy: OutboundPolicy = OPEN, bounds: Bounds = PATIENT) -> Deliveries:
-        self.started.append(
-            Deliveries(
-                database=self.database,
-                sealer=self.sealer,
-                policy=policy,
-                clock=lambda: self.now,
-                bounds=bounds,
-            )
-        )
-        self.started[-1].start()
-        return self.started[-1]
-
-    def ended(self, path: str, count: int = 1, **changes: Any) -> list[str]:
-        """Jobs that completed, with a webhook to this path, or URL."""
-        url = path if "://" in path else self.served.url + path
-        ids = [self.submit(**changes) for _ in range(count)]
-        with self.database.write() as tx:
-            for job_id in ids:
-                value = {"webhook": sealed(self.sealer, job_id, url), "id": job_id}
-                tx.execute(
-                    sa.text("UPDATE chat_job SET webhook_sealed = :webhook WHERE id = :id"), value
-                )
-        self.finish(*(outcome_of(one) for one in self.claim(count)))
-        for each in self.started:
-            each.ring()
-        return ids
-
-    def tried(self, job_id: str, times: int = 1, timeout: float = 10) -> Job:
-        """The job, once its webhook was tried so often."""
-
-        def enough() -> Job | None:
-            job = self.get(job_id)
-            return job if (job.webhook_tries or 0) >= times else None
-
-        return eventually(enough, timeout)
-
-    def due_at(self, job_id: str) -> float:
-        with self.database.read() as tx:
-            query = sa.select(webhook_delivery.c.next_at)
-            found = tx.execute(query.where(webhook_delivery.c.job_id == job_id))
-            return float(found.scalar_one())
 
 
 @pytest.fixture
 def receiver() -> Iterator[Running]:
+    """A receiver of webhooks, on a thread of this process."""
     with running(Receiver()) as served:
         yield served
 
 
 @pytest.fixture
-def post(tmp_path: Path, receiver: Running) -> Iterator[Post]:
+def post(tmp_path: Path, receiver: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Post]:
+    """A bench for webhooks alone, without a worker process, whose turns hardly rest."""
+    monkeypatch.setattr(chat_deliveries, "LEAST_PAUSE", 0.01)
     database = FlakyDatabase(f"sqlite:///{tmp_path / 'store.db'}")
     with database.write() as tx:
         upgrade(tx)
@@ -191,8 +100,7 @@ def test_what_is_not_2xx_was_not_taken_and_no_redirect_is_followed(
     job = post.tried(job_id)
     assert (job.webhook_status, job.webhook_tries) == (became, 1)
     assert job.state is JobState.COMPLETED
-    with post.database.read() as tx:
-        assert tx.execute(sa.select(webhook_delivery.c.last_status)).scalar() == answered
+    assert post.deliveries()[job_id].last_status == answered
     assert len(post.receiver.requests) == 1
 
 
@@ -222,7 +130,7 @@ def test_a_forbidden_address_is_a_failure_without_a_connection(post: Post) -> No
 
 def test_a_slow_receiver_delays_no_other(post: Post) -> None:
     post.start()
-    slow = post.ended(post.served.url.replace("127.0.0.1", "localhost") + "/hang", 150)
+    slow = post.ended(post.served.url.replace("127.0.0.1", "localhost") + "/hang", 40)
     post.receiver.wait_for("/hang", MOST_TO_ONE)
     (quick,) = post.ended("/hook")
     assert post.tried(quick, timeout=5).webhook_status == "delivered"
@@ -232,11 +140,12 @@ def test_a_slow_receiver_delays_no_other(post: Post) -> None:
 
 def test_a_receiver_with_many_gets_all_of_them_once(post: Post) -> None:
     post.start()
-    ids = post.ended("/hook", 60)
+    ids = post.ended("/hook", 30)
 
     def all_taken() -> bool:
         post.now += 0.05
-        return len(post.receiver.got("/hook")) >= 60
+        post.started[0].ring()
+        return len(post.receiver.got("/hook")) >= 30
 
     eventually(all_taken, 15)
     assert all(post.tried(job_id).webhook_status == "delivered" for job_id in ids)
@@ -249,7 +158,7 @@ def test_what_was_taken_while_the_database_is_away_is_written_when_it_is_back(po
     (job_id,) = post.ended("/held")
     post.receiver.wait_for("/held", 1)
     post.flaky.away = True
-    post.receiver.let_go(post.served._loop.call_soon_threadsafe)
+    post.receiver.let_go()
     eventually(lambda: post.flaky.refused, 5)
     post.flaky.away = False
     assert post.tried(job_id).webhook_status == "delivered"
@@ -262,7 +171,7 @@ def test_a_stop_lets_what_is_under_way_end_and_begins_nothing_more(post: Post) -
     post.receiver.wait_for("/held", 1)
     worker.stop_claiming()
     (later,) = post.ended("/hook")
-    post.receiver.let_go(post.served._loop.call_soon_threadsafe)
+    post.receiver.let_go()
     worker.stop(10)
     assert post.get(under_way).webhook_status == "delivered"
     assert (post.get(later).webhook_tries, post.receiver.got("/hook")) == (0, [])
@@ -277,11 +186,11 @@ def test_what_a_worker_left_is_sent_again_when_its_claim_ran_out(post: Post) -> 
     assert time.monotonic() - began < 3
     eventually(lambda: post.receiver.left == 1, 5)
     assert post.get(job_id).webhook_tries == 0
-    post.receiver.waiting.clear()
+    post.receiver.let_go()
     post.now += CLAIM_SECONDS + 0.1
     post.start()
     post.receiver.wait_for("/held", 2)
-    post.receiver.let_go(post.served._loop.call_soon_threadsafe)
+    post.receiver.let_go()
     job = post.tried(job_id)
     assert (job.webhook_status, job.webhook_tries) == ("delivered", 1)
 
@@ -302,13 +211,9 @@ def test_a_worker_tells_each_end_once_as_openais_sdk_expects_it(
     ids = [bench.submit(route=route) for route in ("chat", "responses") for _ in range(5)]
     fails = bench.submit(sim={"status": 400})
     slow = bench.submit()
-    with bench.database.write() as tx:
-        for job_id in (*ids, fails, slow):
-            url = receiver.url + ("/held" if job_id == slow else "/hook?token=x")
-            webhook = {"webhook": sealed(bench.sealer, job_id, url), "id": job_id}
-            tx.execute(
-                sa.text("UPDATE chat_job SET webhook_sealed = :webhook WHERE id = :id"), webhook
-            )
+    for job_id in (*ids, fails, slow):
+        path = "/held" if job_id == slow else "/hook?token=x"
+        hook(bench.database, bench.sealer, job_id, receiver.url + path)
     worker = bench.start_worker()
     bench.ended(*ids, fails, slow)
     requests = simulator.wait_for("/hook", len(ids) + 1)
@@ -334,7 +239,7 @@ def test_a_worker_tells_each_end_once_as_openais_sdk_expects_it(
     simulator.wait_for("/held", 1)
     worker.send(signal.SIGTERM)
     eventually(lambda: bench.workers_listed() == 0, 5)
-    simulator.let_go(receiver._loop.call_soon_threadsafe)
+    simulator.let_go()
     assert worker.process.wait(10) == 0
     assert bench.job(slow).webhook_status == deliveries.DELIVERED
     log = worker.log.read_text()
