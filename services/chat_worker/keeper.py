@@ -160,6 +160,8 @@ class Keeper:
                 self._wake.wait(self._outage.rest_seconds)
             else:
                 due = TURN_SECONDS * (0.8 + 0.4 * self._jitter())
+                if self._engine.running:  # a lost notice of a cancel costs a second, not two
+                    due = min(due, max(self._checked_at + TURN_SECONDS - time.monotonic(), 0.01))
                 self._wake.wait_for(self._pending, min(due, self._lease / 4))
 
     def _pending(self) -> bool:
