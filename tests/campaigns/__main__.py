@@ -19,6 +19,7 @@ from tests.campaigns import (
     poison_campaign,
     rolling_campaign,
     rotation_campaign,
+    silence_campaign,
 )
 from tests.campaigns.checker import Finding, table
 
@@ -32,6 +33,7 @@ CAMPAIGNS: dict[str, Callable[..., list[Finding]]] = {
     "poison": poison_campaign.run,
     "rolling": rolling_campaign.run,
     "rotation": rotation_campaign.run,
+    "silence": silence_campaign.run,
 }
 
 

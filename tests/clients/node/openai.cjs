@@ -66,6 +66,12 @@ async function main() {
     });
     return { chunks, error };
   });
+  await tell("silent stream", async () => {
+    const headers = { "Content-Type": "text/event-stream" };
+    const fetch = async () => new Response(asked.silent_stream, { headers });
+    const silent = new OpenAI({ baseURL: `${asked.url}/v1`, apiKey: asked.key, fetch });
+    return text(await listed(await silent.chat.completions.create({ model, messages, stream: true })));
+  });
   await tell("left stream", async () => {
     const fields = { user: "left", sim: { words: 7, every: 0.03 }, stream: true };
     const heard = [];

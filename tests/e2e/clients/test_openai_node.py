@@ -9,6 +9,7 @@ import pytest
 
 from tests.api import Api
 from tests.clients.installed import Clients
+from tests.clients.silent_stream import SAID, silent_stream
 from tests.eventually import eventually
 from tests.losing import losing
 from tests.simulators import Calls, CountingSimulator, running
@@ -83,6 +84,7 @@ def _run(
             "paced_model": api.add_provider(f"{package} paced", paced.url)["slug"] + "/sim-model",
             "disabled_model": f"{disabled}/sim-model",
             "webhook": webhook,
+            "silent_stream": silent_stream().decode(),
         }
         cases = clients.run_node("openai.cjs", asked)
         sim.wait_until(lambda s: s.in_flight == 0, timeout=5)
@@ -116,6 +118,10 @@ def test_the_packages_own_accumulation_of_a_stream_makes_the_completion(
     (call,) = choice["message"]["tool_calls"]
     assert (call["id"], choice["finish_reason"]) == ("call-node-0", "tool_calls")
     assert call["function"]["arguments"] == '{"place": "Gare de l\'Est", "days": 3}'
+
+
+def test_the_pings_of_a_silent_stream_are_passed_over(told: dict[str, Any]) -> None:
+    assert told["silent stream"] == "".join(SAID)
 
 
 def test_a_stream_that_breaks_is_an_error_behind_its_chunks(told: dict[str, Any]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 from openai import Stream
 from openai.types.chat import ChatCompletionChunk
 
+from tests.clients.silent_stream import SAID, silent_stream
 from tests.e2e.clients.test_openai_jobs import MESSAGES, WEATHER, ended
 from tests.simulators import Mode, Running
 from tests.simulators.counting import text_of
@@ -131,3 +133,15 @@ def test_a_job_that_was_not_streamed_is_replayed_as_two_chunks(
     assert chunks[0].choices[0].delta.role == "assistant"
     assert text(chunks) == "answer to whole"
     assert chunks[1].choices[0].finish_reason == "stop"
+
+
+def test_the_pings_of_a_silent_stream_are_passed_over() -> None:
+    """A blank line behind a ping would crash the package, once it has seen an `id:`."""
+    answer = {"content-type": "text/event-stream"}
+    silent = httpx2.MockTransport(
+        lambda _: httpx2.Response(200, content=silent_stream(), headers=answer)
+    )
+    with openai.OpenAI(
+        api_key="none", base_url="http://silent", http_client=httpx2.Client(transport=silent)
+    ) as client:
+        assert text(list(resumed(client, "any", -1))) == "".join(SAID)
