@@ -80,7 +80,7 @@ class Calls:
             else:
                 job, _ = self._jobs.get(named, caller)
         except NotFound:  # deleted while this call waited
-            return problems.of_failure(Cancelled().document())
+            return problems.of_failure(Cancelled(may_have_been_billed=True).document())
         return self._replies.ended(job, replayed=submitted.replayed)
 
     def stream(self, job_id: str, submit: Submit, *, background: bool, client: Client) -> Response:

@@ -188,5 +188,5 @@ class Stream:
 
     def _end(self, form: Frames) -> bytes:
         if self.job is None:  # it was deleted, and cancelled before
-            return form.end(None, Cancelled().document())
+            return form.end(None, Cancelled(may_have_been_billed=True).document())
         return form.end(self.job, self._unreadable or failure(self.job, self._streams.sealer))
