@@ -8,10 +8,11 @@ from typing import Any
 
 import gevent
 import pytest
+import sqlalchemy as sa
 
 from services.registry.chat.request import ChatReader
 from shared.store import deliveries, jobs
-from shared.store.schema import chat_job
+from shared.store.schema import chat_job, webhook_delivery
 from tests.contract.registry.conftest import CHAT, Registry, chat_body, refused
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
@@ -85,6 +86,24 @@ def test_a_key_that_is_sent_again_means_the_same_job_with_its_webhook(
     other = {**body, **hooked("https://hooks.test/other")}
     answer = registry.post(CHAT, other, Idempotency_Key="hooked")
     refused(answer, 422, "idempotency_key_reused")
+
+
+def test_a_response_has_its_webhook_too_under_its_own_name(registry: Registry, slug: str) -> None:
+    body = {"model": f"{slug}/m", "input": "x", "background": True, **hooked()}
+    answer = registry.post("/v1/responses", body)
+    made = answer.get_json()
+    assert (answer.status_code, made["webhook"]) == (202, PENDING), answer.text
+    assert SECRET.encode() not in answer.data
+    path = f"/v1/responses/{made['id']}"
+    registry.post(f"{path}/cancel", b"")
+    with registry.database.read() as tx:
+        kind = tx.execute(
+            sa.select(webhook_delivery.c.type).where(
+                webhook_delivery.c.job_id == made["id"].removeprefix("resp_")
+            )
+        )
+        assert kind.scalar() == "response.cancelled"
+    assert registry.get(path).get_json()["webhook"] == PENDING
 
 
 @pytest.mark.parametrize(
