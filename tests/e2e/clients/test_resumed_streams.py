@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 
 from tests.api import CHAT, Api, chat_body
 from tests.simulators import Running
@@ -109,6 +110,26 @@ def test_the_last_event_id_resumes_as_the_query_does_which_wins(api: Api, model:
     assert by_header.headers["x-accel-buffering"] == "no"
     by_both = api.http.get(f"{path}&starting_after=10", headers=header).content
     assert [json.loads(found[2])["sequence_number"] for found in _CHUNK.finditer(by_both)] == [11]
+
+
+def test_a_stream_that_redis_loses_is_heard_whole_by_those_who_follow_and_who_come(
+    api: Api, elsewhere: Api, model: str, upstream: Running, system: System
+) -> None:
+    """Whatever Redis forgets of a stream is in the row of its job."""
+    job_id, heard = begin(api, model, hold_before=6)
+    with ThreadPoolExecutor(2) as pool:
+        following = [pool.submit(follow, one, job_id, 0, CHUNKS) for one in (api, elsewhere)]
+        upstream.wait_until(lambda s: s.in_flight == 1, timeout=5)
+        with redis.Redis.from_url(system.process("registry").environ()["REDIS_URL"]) as held:
+            held.flushall()
+        upstream.release()
+        rests = [one.result(20) for one in following]
+        with redis.Redis.from_url(system.process("registry").environ()["REDIS_URL"]) as held:
+            held.flushall()
+    rests += [follow(one, job_id, 0, CHUNKS) for one in (api, elsewhere)]
+    for rest in rests:
+        assert [chunk["sequence_number"] for chunk in heard + rest] == list(range(CHUNKS))
+        assert text(heard + rest) == text_of(WORDS)
 
 
 def test_many_readers_of_one_running_stream_hear_all_of_it(
