@@ -161,7 +161,7 @@ def test_a_defect_tells_its_request_id_and_nothing_else(
         raise RuntimeError("the secret is 42")
 
     with monkeypatch.context() as patch:
-        patch.setattr("services.registry.models.service.writer", explode)
+        patch.setattr("services.registry.models.service.providers.living", explode)
         answer = registry.get("/v1/models", x_request_id="mine-2")
     problem = refused(answer, 500, "internal_error")
     assert problem["error"]["type"] == "server_error"
