@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,8 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
+
+from tests.ports import free_port
 
 START_SECONDS = 60.0
 _SUPERUSER = "dragoman"
@@ -96,7 +97,7 @@ class PostgresServer:
     def start(self) -> None:
         """Start (again), on the same port as before; returns when it answers."""
         for attempt in range(5):
-            port = self.port or _free_port()
+            port = self.port or free_port()
             self._spawn(port)
             if self._answers(port):
                 self.port = port
@@ -174,8 +175,3 @@ class PostgresServer:
         """Stop it and delete its files."""
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

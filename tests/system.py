@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ import psutil
 
 from tests.api import Api
 from tests.eventually import eventually
+from tests.ports import free_port as free_port
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 60.0
@@ -28,12 +28,6 @@ _OURS = ("DRAGOMAN_", "DATABASE_URL", "REDIS_URL", "PYTEST_")
 
 class SystemDied(Exception):
     """`up` ended, or never got ready; the message holds its whole log."""
-
-
-def free_port() -> int:
-    """A port that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class System:

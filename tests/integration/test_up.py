@@ -22,6 +22,7 @@ from deploy.up import System
 from shared.config import load
 from shared.queues import KEY_PREFIX, QUEUE_DISCOVERY
 from tests.integration.stage import Events, alive, dummy, soon
+from tests.ports import free_port
 
 WITHOUT_SERVICES = [p for p in PROCESSES if p.module in (None, "deploy.beat")]
 Play = Callable[[Run, redis.Redis], Awaitable[None]]
@@ -29,8 +30,7 @@ Play = Callable[[Run, redis.Redis], Awaitable[None]]
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture
