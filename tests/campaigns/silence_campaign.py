@@ -6,7 +6,6 @@ where the client can ask the upstream for that, and before the first where it ca
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from typing import Any, Final
 from tests.campaigns.checker import Finding
 from tests.campaigns.faults import Say
 from tests.campaigns.stage import Stage, stage
+from tests.clients import llm_settings
 from tests.clients.installed import ClientFailed, Clients, installed
 from tests.simulators import CountingSimulator, running
 from tests.simulators.counting import text_of
@@ -45,14 +45,16 @@ def slow() -> CountingSimulator:
 
 
 def _round(clients: Clients, setting: Stage, slow_model: str, folder: Path, say: Say) -> list[str]:
-    asked = {
+    asked: dict[str, Any] = {
         "url": setting.system.url,
         "key": setting.system.admin_key,
         "model": setting.model,
         "slow_model": slow_model,
         "pause": SILENCE,
     }
-    settings = _llm_settings(folder, asked)
+    settings = folder / "llm"
+    settings.mkdir(exist_ok=True)
+    llm_settings.write(settings, asked["url"], asked["key"], {"ours": slow_model})
 
     def llm() -> dict[str, Any]:
         env = {"LLM_USER_PATH": str(settings)}
@@ -80,17 +82,3 @@ def _round(clients: Clients, setting: Stage, slow_model: str, folder: Path, say:
                 if said != (LATE if case.startswith("late") else text_of(WORDS)):
                     broken.append(f"{name}, {case}: {said!r}")
     return broken
-
-
-def _llm_settings(folder: Path, asked: dict[str, Any]) -> Path:
-    known = {
-        "model_id": "ours",
-        "model_name": asked["slow_model"],
-        "api_base": f"{asked['url']}/v1",
-        "api_key_name": "ours",
-    }
-    settings = folder / "llm"
-    settings.mkdir(exist_ok=True)
-    (settings / "extra-openai-models.yaml").write_text(json.dumps([known]))
-    (settings / "keys.json").write_text(json.dumps({"ours": asked["key"]}))
-    return settings

@@ -44,9 +44,11 @@ class Clients:
         """What `python -P ARGUMENTS` prints in the clients' environment; raises ClientFailed."""
         return _run([str(self._python), "-P", *arguments], env=env)
 
-    def run_script(self, name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def run_script(
+        self, name: str, asked: Mapping[str, Any], *, env: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
         """Case → what it told, of a Python script of this folder; `asked` is its input."""
-        return _told(_run([str(self._python), "-P", str(SCRIPTS / name)], given=asked))
+        return _told(_run([str(self._python), "-P", str(SCRIPTS / name)], given=asked, env=env))
 
     def run_node(self, name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Case → what it told, of a script of `node/`; it finds the packages in `modules`."""
