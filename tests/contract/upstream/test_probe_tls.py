@@ -137,6 +137,7 @@ async def _closing(wire: Wire) -> None:
 
 
 async def _resetting(wire: Wire) -> None:
+    await wire.touched()  # a RST that overtakes the accept is a refused connection
     wire.reset()
 
 

@@ -136,6 +136,7 @@ async def _close(wire: Wire) -> None:
 
 
 async def _reset(wire: Wire) -> None:
+    await wire.touched()  # a RST that overtakes the accept is a refused connection
     wire.reset()
 
 
