@@ -37,9 +37,8 @@ class Wire:
         return head + body
 
     async def touched(self) -> None:
-        """Wait for the first byte: the client knows then that its connection stands."""
+        """Wait for the first byte, of whatever: the client knows then that its connection stands."""
         await self._reader.readexactly(1)
-        self.stage.bytes_seen += 1
 
     async def send(self, raw: bytes) -> None:
         """Send these bytes."""
