@@ -37,7 +37,7 @@ class Wire:
         return head + body
 
     async def touched(self) -> None:
-        """Wait for the first byte, of whatever: the client knows then that its connection stands."""
+        """Wait for a first byte: the client knows then that its connection stands."""
         await self._reader.readexactly(1)
 
     async def send(self, raw: bytes) -> None:
