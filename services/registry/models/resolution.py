@@ -99,7 +99,7 @@ def _bare(tx: sa.Connection, model: str, caller: Caller) -> Resolved:
     slug, slash, rest = model.partition("/")
     why = "which no provider lists"
     if slash and slugs.is_slug(slug):
-        why = f"but there is no provider {slug!r}" if rest else "without a model behind the slash"
+        why = "whose provider does not exist" if rest else "without a model behind the slash"
     raise ModelNotFound(
         f"Expected a model that a provider lists, or provider/model, got {model!r}, {why}. "
         "GET /v1/models shows what there is.",
