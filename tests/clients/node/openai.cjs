@@ -142,11 +142,15 @@ async function main() {
     const { id } = heard[0].response;
     const query = { stream: true, starting_after: heard.at(-1).sequence_number };
     heard.push(...(await listed(await client.responses.retrieve(id, query))));
+    const helper = client.responses.stream({ response_id: id, starting_after: 3 });
+    const again = await listed(helper);
     const deltas = heard.filter((event) => event.type === "response.output_text.delta");
     return {
       text: deltas.map((event) => event.delta).join(""),
       numbers: heard.map((event) => event.sequence_number),
       last: heard.at(-1).type,
+      again: again.map((event) => event.sequence_number),
+      final: (await helper.finalResponse()).output_text,
       content: (await client.responses.retrieve(id)).output_text,
     };
   });

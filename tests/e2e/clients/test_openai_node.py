@@ -255,3 +255,5 @@ def test_a_stream_of_events_that_was_left_is_resumed_without_gap_or_duplicate(
     assert stream["numbers"] == list(range(len(stream["numbers"])))
     assert stream["text"] == stream["content"] == "answer to "
     assert stream["last"] == "response.completed"
+    assert stream["again"] == stream["numbers"][4:]
+    assert stream["final"] == stream["content"]
