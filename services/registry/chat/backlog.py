@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from gevent.event import Event
+
 from services.registry.database import Transactions
 from shared.errors import QueueFull
 from shared.store import jobs
@@ -37,13 +39,25 @@ class Backlog:
         self._accepted = 0  # since the count
         self._counted_at = float("-inf")
         self._rate = 0.0  # jobs a second that left the queue
+        self._known = Event()  # clear while the rows are counted
+        self._known.set()
 
     def refusal(self) -> QueueFull | None:
         """Why no further job is taken now; None while there is room. Raises StoreUnavailable."""
         now = self._monotonic()
         if now - self._counted_at >= COUNT_SECONDS:
             since, self._counted_at = self._counted_at, now  # others need not count as well
-            self._count(now - since)
+            self._known.clear()
+            try:
+                self._count(now - since)
+            except BaseException:
+                self._queued = 0  # unknown: those who wait learn from their own transaction
+                raise
+            finally:
+                self._known.set()
+        else:
+            # After a quiet time the number is as old as that, and the first of many counts anew.
+            self._known.wait()
         waiting = self._queued + self._accepted
         if waiting < self._limit:
             return None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gevent
 import pytest
 
 from services.registry.chat.backlog import Backlog
-from shared.errors import QueueFull
+from shared.errors import QueueFull, StoreUnavailable
 from tests.contract.registry.conftest import Registry
 
 
@@ -16,10 +17,15 @@ class Queue:
         self.queued = 0
         self.now = 100.0
         self.counts = 0
+        self.takes = 0.0  # seconds
+        self.away = False
         self.backlog = Backlog(self, limit, monotonic=lambda: self.now)  # type: ignore[arg-type]
 
     def read(self, _work: object) -> int:
         self.counts += 1
+        gevent.sleep(self.takes)
+        if self.away:
+            raise StoreUnavailable("It is away.")
         return self.queued
 
     def refusal(self) -> QueueFull | None:
@@ -46,6 +52,29 @@ def test_the_rows_are_counted_again_after_a_second() -> None:
     assert queue.refusal() is not None
     queue.now += 0.5
     assert queue.refusal() is None
+
+
+def test_many_at_once_after_a_quiet_time_are_judged_by_one_new_count() -> None:
+    queue = Queue(limit=3)
+    queue.queued = 3
+    assert queue.refusal() is not None
+    queue.queued, queue.takes = 0, 0.02
+    queue.now += 3_600
+    together = [gevent.spawn(queue.refusal) for _ in range(5)]
+    assert [one.get() for one in together] == [None] * 5
+    assert queue.counts == 2
+
+
+def test_a_database_that_is_away_is_no_full_queue() -> None:
+    queue = Queue(limit=3)
+    queue.queued = 3
+    assert queue.refusal() is not None
+    queue.away, queue.takes = True, 0.02
+    queue.now += 1
+    waiting = gevent.spawn(queue.refusal)  # begins while the rows are counted
+    with pytest.raises(StoreUnavailable):
+        queue.refusal()
+    assert waiting.get() is None  # its own transaction says so
 
 
 def test_retry_after_follows_from_the_rate_at_which_jobs_leave() -> None:
