@@ -112,7 +112,7 @@ def test_a_plain_result_is_kept_for_ten_minutes_and_is_in_no_list(api: Api, mode
 
 def test_a_deadline_ends_a_job_that_waits_and_names_what_it_waited_for(api: Api, name: str) -> None:
     slug = api.add_provider(f"{name} too", "http://127.0.0.1:9")["slug"]
-    job_id = api.submit(f"{slug}/m", background_options={"timeout": 1})
+    job_id = api.submit(f"{slug}/m", background_options={"timeout": 0.5})
     job = api.ended([job_id], 5)[job_id]
     assert (job["status"], job["error"]["code"]) == ("failed", "deadline_exceeded")
     assert "upstream_unreachable" in job["error"]["message"]

@@ -179,7 +179,7 @@ async function main() {
     "429 queue": () => busy.chat.completions.create({ model, messages, background: true }),
     "429 upstream": create({ sim: { status: 429 } }),
     502: create({ user: "once", sim: { status: 500 } }),
-    504: create({ background_options: { timeout: 1 }, sim: { latency: 20 } }),
+    504: create({ background_options: { timeout: 0.3 }, sim: { latency: 20 } }),
     stream: create({ stream: true, sim: { status: 500 } }),
   };
   await tell("failures", async () => {

@@ -168,7 +168,7 @@ def test_a_dead_host(client: openai.OpenAI, api: Api, name: str) -> None:
 def test_an_upstream_that_is_too_slow(
     client: openai.OpenAI, api: Api, upstream: Running, name: str
 ) -> None:
-    options = {"options": {"first_byte_timeout": 1}}
+    options = {"options": {"first_byte_timeout": 0.2}}
     slug = api.add_provider(name, upstream.url, **options)["slug"]
     upstream.set_mode(Mode.SILENT, "chat")
     create = client.chat.completions.create
@@ -179,7 +179,7 @@ def test_an_upstream_that_is_too_slow(
 
 
 def test_a_deadline_that_is_over(client: openai.OpenAI, model: str) -> None:
-    asked = {"sim": {"latency": 20}, "background_options": {"timeout": 1}}
+    asked = {"sim": {"latency": 20}, "background_options": {"timeout": 0.3}}
     create = client.chat.completions.create
     error = raised(
         openai.InternalServerError, create, model=model, messages=MESSAGES, extra_body=asked
