@@ -30,6 +30,9 @@ class Api:
             headers={"Authorization": f"Bearer {key}"},
             timeout=60,
             trust_env=False,
+            # Beyond 20 idle connections httpcore closes some, and among them ones that another
+            # thread was given but has not used yet.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
         )
 
     def add_provider(self, name: str, endpoint: str, **fields: Any) -> dict[str, Any]:
