@@ -17,6 +17,7 @@ RESPONSE = "resp_"  # another view of the same row
 KEY = "key_"
 EVENT = "evt_"
 CHECK = "chk_"
+AUDIT = "aud_"
 WORKER = "wrk_"
 
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")

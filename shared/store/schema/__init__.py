@@ -5,7 +5,14 @@ neither database uses a partial index for a condition that arrives as a paramete
 """
 
 from shared.store.schema.columns import metadata
-from shared.store.schema.installation import api_key, installation, leader, worker
+from shared.store.schema.installation import (
+    api_key,
+    audit,
+    console_session,
+    installation,
+    leader,
+    worker,
+)
 from shared.store.schema.jobs import (
     LATENCY_BUCKETS,
     chat_job,
@@ -26,7 +33,9 @@ from shared.store.schema.providers import (
 __all__ = [
     "LATENCY_BUCKETS",
     "api_key",
+    "audit",
     "chat_job",
+    "console_session",
     "discovery",
     "event",
     "event_counter",

@@ -1,10 +1,10 @@
-"""The installation itself: schema, keys of callers, living workers and leaders."""
+"""The installation itself: schema, callers and what they did, living workers and leaders."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
-from shared.store.schema.columns import metadata, time
+from shared.store.schema.columns import json_type, metadata, time
 
 # Writer: each migration. One row. `compatible_from` is the oldest schema revision whose code may
 # run on this schema; `keyring_proof` opens only with the keyring that sealed everything else.
@@ -31,6 +31,42 @@ api_key = sa.Table(
     time("expires_at"),
     time("revoked_at"),
     time("last_used_at"),
+    sa.Column("requests_per_minute", sa.Integer),  # None: no limit
+    sa.Column("tokens_per_day", sa.BigInteger),  # None: no limit; days are those of UTC
+)
+
+# Writer: registry. Logins to the console: `digest` is SHA-256 of a 256-bit token that only the
+# browser has. A session is worth what its key is worth, and ends with it.
+console_session = sa.Table(
+    "console_session",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("key_id", sa.Text, nullable=False),
+    time("created_at", nullable=False),
+    time("expires_at", nullable=False),
+    sa.Index("ix_console_session_key_id", "key_id"),
+    sa.Index("ix_console_session_expires_at", "expires_at"),
+)
+
+# Writers: whoever does what it tells of, in that transaction (`store.audit.append`). Append-only.
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    time("at", nullable=False),
+    sa.Column("actor_key_id", sa.Text),  # None: no key, as at the command line or a failed login
+    sa.Column("actor_name", sa.Text, nullable=False),  # as it was then
+    sa.Column("actor_owner", sa.Text),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text),  # id of what was acted upon
+    sa.Column("detail", json_type(), nullable=False),  # names of fields, never what they hold
+    sa.Column("request_id", sa.Text),
+    sa.Column("address", sa.Text),
+    sa.Index("ix_audit_action_id", "action", "id"),
+    sa.Index("ix_audit_subject_id", "subject", "id"),
+    sa.Index("ix_audit_actor_owner_id", "actor_owner", "id"),
+    sa.Index("ix_audit_actor_key_id_id", "actor_key_id", "id"),
+    sa.Index("ix_audit_at", "at"),
 )
 
 # Writer: each worker its own row; `suspect_since` also the sweep. Times are the database's.

@@ -153,4 +153,5 @@ usage_hour = sa.Table(
     count("prompt_tokens"),
     count("completion_tokens"),
     *[count(f"latency_{number:02}") for number in range(LATENCY_BUCKETS)],
+    sa.Index("ix_usage_hour_key_id_hour", "key_id", "hour"),  # what a key used today
 )
