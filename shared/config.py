@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
+from shared import secret_files
 from shared.errors import ConfigurationError
 from shared.keyring import Keyring
 
@@ -241,7 +242,7 @@ assert [field.name for field in fields(Settings)] == list(SETTINGS)  # noqa: S10
 def load(environ: Mapping[str, str]) -> Settings:
     """The settings in `environ`; raises ConfigurationError with every fault at once."""
     values: dict[str, Any] = {}
-    faults: list[str] = []
+    environ, faults = secret_files.read(environ)
     for name, setting in SETTINGS.items():
         text = environ.get(setting.variable, "").strip()
         if not text:
