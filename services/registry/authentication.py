@@ -1,26 +1,41 @@
-"""Who is calling: the bearer key of a request, and what its role allows.
+"""Who is calling: the bearer key of a request or its session, and what its role allows.
 
-Keys are found by their SHA-256, so that no comparison's duration tells anything about a key. A
-found caller is kept for two seconds: that is how long a revoked key may still work elsewhere.
+Keys and sessions are found by their SHA-256, so that no comparison's duration tells anything about
+them. A found caller is kept for two seconds: that is how long a revoked key, or a session that was
+ended, may still work in another process.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import gevent
+import sqlalchemy as sa
 from flask import Request, g
 
+from services.registry import sessions
 from services.registry.database import Transactions
 from shared.errors import InsufficientScope, InvalidApiKey, StoreUnavailable
-from shared.store import access
+from shared.store import access, console_sessions
 from shared.store.access import Caller
 
 KEPT_SECONDS: Final = 2.0
 MOST_KEPT: Final = 10_000
 NOTED_SECONDS: Final = 30.0  # between two writes of when keys were last used
+_SESSION: Final = "session:"  # before the digests of tokens: a token is no key, nor the reverse
+
+Look = Callable[[sa.Connection, float], Caller | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A living session of the console: its caller, and the token in the browser's cookie."""
+
+    caller: Caller
+    token: str
 
 
 class Authenticator:
@@ -44,43 +59,82 @@ class Authenticator:
         gevent.spawn(self._note_use)
 
     def caller_of(self, request: Request) -> Caller:
-        """The caller; raises InvalidApiKey when there is no living key."""
-        return self.caller_by(request.headers.get("Authorization", ""))
+        """The caller; raises InvalidApiKey when there is no living key.
 
-    def caller_by(self, authorization: str) -> Caller:
-        """The caller who sent this `Authorization` header; raises InvalidApiKey.
-
-        What lasts longer than a request asks again, because keys end.
+        Without an `Authorization` header a session of the console counts; then InsufficientScope
+        is raised for what a page of another site may have sent.
         """
-        scheme, _, key = authorization.partition(" ")
+        return self.credential_of(request)()
+
+    def credential_of(self, request: Request) -> Callable[[], Caller]:
+        """What finds the caller of this request now, and again later; raises as `caller_of` does.
+
+        What lasts longer than a request asks again, because keys and sessions end.
+        """
+        authorization = request.headers.get("Authorization")
+        if authorization is None and sessions.COOKIE in request.cookies:
+            token = request.cookies[sessions.COOKIE]
+            sessions.demand_own_page(request, token)
+            return lambda: self.caller_in(token)
+        scheme, _, key = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             raise InvalidApiKey("Expected the header `Authorization: Bearer <key>`, got none.")
-        return self._find(access.digest(key.strip()))
+        return lambda: self.caller_with(key)
 
-    def _find(self, digest: str) -> Caller:
-        found, until = self._kept.get(digest, (None, 0.0))
-        if found is not None:
-            self._used.add(found.key_id)
-        if found is None or until < self._monotonic():
-            now = self._now()
-            found = self._transactions.read(lambda tx: access.find_caller(tx, digest, now=now))
-            if found is not None:
-                self._keep(digest, found)
-                self._used.add(found.key_id)
-        if found is None or (found.expires_at is not None and found.expires_at <= self._now()):
+    def caller_with(self, key: str) -> Caller:
+        """The caller who has this key; raises InvalidApiKey."""
+        digest = access.digest(key.strip())
+        found = self._find(digest, lambda tx, now: access.find_caller(tx, digest, now=now))
+        if found is None:
             raise InvalidApiKey("Expected a living API key, got one that is unknown or revoked.")
         return found
 
-    def _keep(self, digest: str, caller: Caller) -> None:
+    def caller_in(self, token: str) -> Caller:
+        """The caller whose session has this token; raises InvalidApiKey."""
+        digest = console_sessions.digest(token)
+        found = self._find(
+            _SESSION + digest, lambda tx, now: access.find_in_session(tx, digest, now=now)
+        )
+        if found is None:
+            raise InvalidApiKey("Expected a living session, got one that is over. Log in again.")
+        return found
+
+    def session_of(self, request: Request) -> Session:
+        """The session of a request for a page; raises InvalidApiKey without one.
+
+        It shows only who is there: what changes anything passes `sessions.demand_own_page` too.
+        """
+        token = request.cookies.get(sessions.COOKIE)
+        if token is None:
+            raise InvalidApiKey("Expected a session, got none. Log in first.")
+        return Session(self.caller_in(token), token)
+
+    def _find(self, name: str, look: Look) -> Caller | None:
+        found, until = self._kept.get(name, (None, 0.0))
+        now = self._now()
+        if found is None or until < self._monotonic():
+            found = self._transactions.read(lambda tx: look(tx, now))
+            if found is None:
+                self._kept.pop(name, None)
+                return None
+            self._keep(name, found)
+        if _is_over(found.expires_at, now) or _is_over(found.session_until, now):
+            return None
+        self._used.add(found.key_id)
+        return found
+
+    def _keep(self, name: str, caller: Caller) -> None:
         if len(self._kept) >= MOST_KEPT:
             self._kept.clear()
-        self._kept[digest] = (caller, self._monotonic() + KEPT_SECONDS)
+        self._kept[name] = (caller, self._monotonic() + KEPT_SECONDS)
 
     def forget(self, key_id: str) -> None:
         """Look this key up again at its next use: it was revoked."""
-        self._kept = {
-            digest: kept for digest, kept in self._kept.items() if kept[0].key_id != key_id
-        }
+        self._kept = {name: kept for name, kept in self._kept.items() if kept[0].key_id != key_id}
+
+    def forget_session(self, session_digest: str) -> None:
+        """Look this session up again at its next use: it was ended."""
+        self._kept.pop(_SESSION + session_digest, None)
 
     def _note_use(self) -> None:
         while True:
@@ -97,6 +151,10 @@ class Authenticator:
             self._transactions.write(lambda tx: access.touch(tx, used, now=now))
         except StoreUnavailable:
             self._used |= used
+
+
+def _is_over(moment: float | None, now: float) -> bool:
+    return moment is not None and moment <= now
 
 
 def current_caller() -> Caller:

@@ -16,7 +16,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from shared import ids
-from shared.store.schema import api_key
+from shared.store.schema import api_key, console_session
 from shared.telemetry import Secret
 
 
@@ -28,13 +28,27 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a key may use; None where there is no limit. Days are those of UTC."""
+
+    requests_per_minute: int | None = None
+    tokens_per_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
-    """The living key that signed a request."""
+    """The living key that signed a request, or that a session of the console stands for.
+
+    `limits` is None where there are none, `session_until` where no session signed.
+    """
 
     key_id: str
     owner: str
     role: Role
     expires_at: float | None
+    name: str = ""
+    limits: Limits | None = None
+    session_until: float | None = None
 
     @property
     def is_admin(self) -> bool:
@@ -44,7 +58,10 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An API key as admins see it; times in Unix seconds, `last_used_at` to the minute."""
+    """An API key as admins see it; times in Unix seconds, `last_used_at` to the minute.
+
+    Limits are None where there are none.
+    """
 
     id: str
     name: str
@@ -55,6 +72,8 @@ class Key:
     expires_at: float | None
     revoked_at: float | None
     last_used_at: float | None
+    requests_per_minute: int | None
+    tokens_per_day: int | None
 
 
 _KEY: Final = sa.select(*[api_key.c[name] for name in Key.__dataclass_fields__])
@@ -79,6 +98,7 @@ def add_key(
     role: Role,
     now: float,
     expires_at: float | None = None,
+    limits: Limits | None = None,
 ) -> str:
     """Store a key's digest; returns its id."""
     key_id = ids.new(ids.KEY)
@@ -92,6 +112,8 @@ def add_key(
             digest=digest(secret.reveal()),
             created_at=now,
             expires_at=expires_at,
+            requests_per_minute=None if limits is None else limits.requests_per_minute,
+            tokens_per_day=None if limits is None else limits.tokens_per_day,
         )
     )
     return key_id
@@ -145,27 +167,64 @@ def hold_admins(tx: sa.Connection) -> None:
 
     Call it before reading, so that of two who revoke the last two keys the second sees it.
     """
-    living = api_key.c.role == Role.ADMIN, api_key.c.revoked_at.is_(None)
-    tx.execute(sa.select(api_key.c.id).where(*living).order_by(api_key.c.id).with_for_update())
+    admins = api_key.c.role == Role.ADMIN, api_key.c.revoked_at.is_(None)
+    tx.execute(sa.select(api_key.c.id).where(*admins).order_by(api_key.c.id).with_for_update())
 
 
 def any_admin(tx: sa.Connection, *, now: float) -> bool:
     """Whether a living admin key exists."""
-    query = sa.select(api_key.c.id).where(
-        api_key.c.role == Role.ADMIN,
+    query = sa.select(api_key.c.id).where(api_key.c.role == Role.ADMIN, living(now))
+    return tx.execute(query.limit(1)).first() is not None
+
+
+_CALLER: Final = (
+    api_key.c.id,
+    api_key.c.owner,
+    api_key.c.role,
+    api_key.c.expires_at,
+    api_key.c.name,
+    api_key.c.requests_per_minute,
+    api_key.c.tokens_per_day,
+)
+
+
+def living(now: float) -> sa.ColumnElement[bool]:
+    """Whether a key is neither revoked nor expired."""
+    return sa.and_(
         api_key.c.revoked_at.is_(None),
         sa.or_(api_key.c.expires_at.is_(None), api_key.c.expires_at > now),
     )
-    return tx.execute(query.limit(1)).first() is not None
 
 
 def find_caller(tx: sa.Connection, key_digest: str, *, now: float) -> Caller | None:
     """The caller whose living key has this digest, or None."""
-    row = tx.execute(
-        sa.select(api_key.c.id, api_key.c.owner, api_key.c.role, api_key.c.expires_at).where(
-            api_key.c.digest == key_digest,
-            api_key.c.revoked_at.is_(None),
-            sa.or_(api_key.c.expires_at.is_(None), api_key.c.expires_at > now),
+    row = tx.execute(sa.select(*_CALLER).where(api_key.c.digest == key_digest, living(now))).first()
+    return None if row is None else _caller(row)
+
+
+def find_in_session(tx: sa.Connection, session_digest: str, *, now: float) -> Caller | None:
+    """The caller whose living key has a living session of this digest, or None."""
+    query = (
+        sa.select(*_CALLER, console_session.c.expires_at.label("session_until"))
+        .join(console_session, console_session.c.key_id == api_key.c.id)
+        .where(
+            console_session.c.digest == session_digest,
+            console_session.c.expires_at > now,
+            living(now),
         )
-    ).first()
-    return Caller(row.id, row.owner, Role(row.role), row.expires_at) if row else None
+    )
+    row = tx.execute(query).first()
+    return None if row is None else _caller(row, row.session_until)
+
+
+def _caller(row: Any, session_until: float | None = None) -> Caller:
+    limits = Limits(row.requests_per_minute, row.tokens_per_day)
+    return Caller(
+        row.id,
+        row.owner,
+        Role(row.role),
+        row.expires_at,
+        row.name,
+        None if limits == Limits() else limits,
+        session_until,
+    )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from flask import Response, request
 
 from services.registry import answers, clients, paging, preferences
-from services.registry.authentication import Authenticator, current_caller, require_admin
+from services.registry.authentication import current_caller, require_admin
 from services.registry.blueprints import Blueprint, guarded
 from services.registry.clients import Client
 from services.registry.events.documents import PING, document, frames
@@ -21,6 +21,7 @@ from services.registry.shapes import ref
 from shared import ids
 from shared.domain import EventType
 from shared.errors import InvalidApiKey, InvalidValue, StoreUnavailable
+from shared.store.access import Caller
 
 ROUTE: Final = "/v1/events"
 STREAM: Final = "text/event-stream"
@@ -87,7 +88,7 @@ def blueprint(parts: Parts) -> Blueprint:
             after = max(after, _last_event_id(request.headers.get("Last-Event-ID")))
             feed.page(after, wanted, limit=1)  # refuses a number that no event has had
             parts.followers.check_room()
-            may = _Permission(parts.authenticator, request.headers["Authorization"])
+            may = _Permission(parts.authenticator.credential_of(request))
             stream = _stream(parts.followers, after, wanted, may, client)
             headers = {**_HEADERS, "X-Accel-Buffering": "no"}
             return Response(stream, content_type=STREAM, headers=headers)
@@ -128,16 +129,15 @@ def add(routes: Blueprint, parts: Parts) -> None:
 
 
 class _Permission:
-    """Whether a key may still follow: streams outlive keys."""
+    """Whether a caller may still follow: streams outlive keys and sessions."""
 
-    def __init__(self, authenticator: Authenticator, authorization: str) -> None:
-        self._authenticator = authenticator
-        self._authorization = authorization
+    def __init__(self, ask: Callable[[], Caller]) -> None:
+        self._ask = ask
 
     def holds(self) -> bool:
         """Ask again; a database that is away takes nobody's permission."""
         try:
-            return self._authenticator.caller_by(self._authorization).is_admin
+            return self._ask().is_admin
         except InvalidApiKey:
             return False
         except StoreUnavailable:
