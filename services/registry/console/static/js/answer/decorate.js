@@ -1,5 +1,8 @@
-// What clean Markdown gets before it is shown: links that leave safely, code that can be copied,
-// and wide blocks that scroll by keyboard.
+/** What clean Markdown gets: links that leave safely, copy buttons, wide blocks that scroll by keyboard. */
+
+import { say } from "../text.js";
+
+let codes = 0; // for ids that are unique in the page
 
 function scrolling(element, label) {
   element.tabIndex = 0;
@@ -10,18 +13,19 @@ function scrolling(element, label) {
 function frameCode(pre) {
   const language = pre.dataset.language || "";
   delete pre.dataset.language;
-  scrolling(pre, language ? `Code, ${language}` : "Code");
+  pre.id = `code-${(codes += 1)}`;
+  scrolling(pre, say("code-in", { language }));
   const frame = document.createElement("div");
-  frame.className = "code-block";
+  frame.className = "code-frame";
   const head = document.createElement("div");
   head.className = "code-head";
   const name = document.createElement("span");
-  name.textContent = language || "code";
+  name.textContent = language || say("code");
   const copy = document.createElement("button");
   copy.type = "button";
   copy.className = "button small quiet";
-  copy.dataset.copyNext = "";
-  copy.textContent = "Copy";
+  copy.dataset.copyFrom = `#${pre.id}`;
+  copy.textContent = say("copy");
   head.append(name, copy);
   pre.replaceWith(frame);
   frame.append(head, pre);
@@ -30,7 +34,7 @@ function frameCode(pre) {
 function frameTable(table) {
   const frame = document.createElement("div");
   frame.className = "table-frame";
-  scrolling(frame, "Table");
+  scrolling(frame, say("table"));
   table.replaceWith(frame);
   frame.append(table);
 }

@@ -1,5 +1,7 @@
-// The fold of a stream's chunks into messages. Chunks are a provider's words: nothing about their
-// types is taken for granted.
+/**
+ * The fold of a stream's chunks into messages. Chunks are a provider's words: nothing about their
+ * types is taken for granted.
+ */
 
 const REASONING = ["reasoning_content", "reasoning", "thinking"];
 const OPENING = "<think>";

@@ -1,4 +1,4 @@
-// Markdown that grows: finished blocks are made once, only the last one is made again.
+/** Markdown that grows: finished blocks are made once, only the last one is made again. */
 
 import { LONGEST_BLOCK, blocks, render } from "./markdown.js";
 
@@ -86,7 +86,7 @@ export class GrowingMarkdown {
   /** Add to the code that is shown already, so that its place and selection stay. */
   #lengthenCode(block) {
     if (block.type !== "code") return false;
-    const shown = this.#tail.querySelector(":scope > .code-block > pre > code")?.firstChild;
+    const shown = this.#tail.querySelector(":scope > .code-frame > pre > code")?.firstChild;
     if (!shown || !block.text.startsWith(shown.data)) return false;
     shown.appendData(block.text.slice(shown.data.length));
     return true;

@@ -1,8 +1,11 @@
-// Markdown of a model as DOM. The text is hostile: raw HTML stays text, images become links, and
-// what marked makes of the rest passes DOMPurify with a short list of tags.
+/**
+ * Markdown of a model as DOM. The text is hostile: raw HTML stays text, images become links, and
+ * what marked makes of the rest passes DOMPurify with a short list of tags.
+ */
 
 import DOMPurify from "../../vendor/purify.es.mjs";
 import { Lexer, Marked } from "../../vendor/marked.esm.js";
+import { say } from "../text.js";
 import { decorate } from "./decorate.js";
 
 const WEB = /^(?:https?:\/\/|mailto:)/i;
@@ -38,8 +41,8 @@ const marked = new Marked({
       return WEB.test(href) ? anchor(href, inner) : inner;
     },
     image({ href, text }) {
-      const name = escape(text || "image");
-      return WEB.test(href) ? anchor(href, `[image: ${name}]`) : `[image: ${name}]`;
+      const told = escape(say("image", { text }));
+      return WEB.test(href) ? anchor(href, told) : told;
     },
     code: ({ text, lang }) =>
       `<pre data-language="${escape((lang || "").split(/\s/)[0].slice(0, 30))}">` +

@@ -1,5 +1,4 @@
-// Work that is wanted often and done seldom: at most ten times a second, and at most a fifth of
-// the time, however long one turn takes.
+/** Work that is wanted often: done ten times a second at most, and a fifth of the time at most. */
 
 const LEAST_MS = 100;
 const SHARE = 4; // rest this many times as long as the last turn took

@@ -1,4 +1,4 @@
-// Server-sent events (WHATWG HTML, section 9.2.6) from the body of a fetch.
+/** Server-sent events (WHATWG HTML, section 9.2.6) from the body of a fetch. */
 
 /** What `text` holds of whole events, and the rest; each event is `{id, data}`. */
 export class EventParser {
