@@ -7,6 +7,7 @@ from flask import Flask
 from services.registry import health, json_bodies, openapi, problems
 from services.registry.chat import routes as chat
 from services.registry.checks import routes as checks
+from services.registry.console import routes as console
 from services.registry.events import routes as events
 from services.registry.keys import routes as keys
 from services.registry.models import routes as models
@@ -30,6 +31,7 @@ def create_app(parts: Parts) -> Flask:
     api.register_blueprint(below_providers)
     for feature in (models, chat, responses, events, keys, usage, health):
         api.register_blueprint(feature.blueprint(parts))
+    app.register_blueprint(console.blueprint(parts))
     openapi.register(app, api)
     problems.register(app)
     return app

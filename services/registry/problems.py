@@ -83,6 +83,17 @@ def of_failure(document: dict[str, Any], *, retry_after: float | None = None) ->
     return response
 
 
+def coded(raised: Exception) -> CodedError:
+    """Whatever was raised, as an error of the tree; the log has what is a defect."""
+    if isinstance(raised, CodedError):
+        return raised
+    if isinstance(raised, SealBroken):
+        return unreadable(raised)
+    if isinstance(raised, HTTPException):
+        return _translated(raised)
+    return _defect(raised)
+
+
 def document(status: int, error: dict[str, Any], *, instance: str) -> dict[str, Any]:
     """The body of an error answer; `error` is OpenAI's error object."""
     return {

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from services.registry.parts import Parts
 from services.registry.providers import slugs
 from shared.errors import InvalidValue, NotFound
-from shared.store import access
+from shared.store import access, console_sessions
 from shared.store.access import Key, Role
 from shared.telemetry import Secret
 
@@ -65,6 +65,7 @@ class Keys:
             if key.revoked_at is not None:
                 return
             access.revoke(tx, key_id, now=now)
+            console_sessions.end_all_of(tx, key_id)
             if key.role is Role.ADMIN and not access.any_admin(tx, now=now):
                 raise InvalidValue(
                     "Expected another living admin key to remain, got the last one. Make a new "

@@ -46,7 +46,7 @@ def test_every_route_is_described_and_no_other(
         (method, re.sub(r"<(?:path:)?(\w+)>", r"{\1}", rule.rule))
         for rule in registry.app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        if rule.rule not in UNDESCRIBED
+        if rule.rule not in UNDESCRIBED and not rule.endpoint.startswith("console.")
     }
     assert described["openapi"].startswith("3.1")
     assert set(operations(described)) == routes

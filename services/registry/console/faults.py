@@ -1,0 +1,45 @@
+"""Errors of pages: pages too, where a person asked; the API's documents where a script did."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, request
+from werkzeug.exceptions import HTTPException
+
+from services.registry import problems
+from services.registry.console.pages import FRAGMENT, Console, to_login
+from shared.crypto import SealBroken
+from shared.errors import CodedError, InvalidApiKey
+
+
+def add(routes: Blueprint, console: Console) -> None:
+    """Make the errors of these routes pages."""
+
+    def shown(raised: Exception) -> Any:
+        error = problems.coded(raised)
+        told = problems.of_error(error)
+        if FRAGMENT in request.headers or not is_for_a_person():
+            return told
+        if isinstance(error, InvalidApiKey):
+            return to_login()
+        page = console.render(
+            "error.html",
+            told.status_code,
+            title=HTTPStatus(told.status_code).phrase,
+            message=error.message,
+        )
+        if "Retry-After" in told.headers:
+            page.headers["Retry-After"] = told.headers["Retry-After"]
+        return page
+
+    # The application's own handlers name these classes, and the nearest class wins.
+    for kind in (CodedError, SealBroken, HTTPException, Exception):
+        routes.register_error_handler(kind, shown)
+
+
+def is_for_a_person() -> bool:
+    """Whether whoever asks would rather have a page than JSON."""
+    offered = ("text/html", "application/json")
+    return bool(request.accept_mimetypes.best_match(offered) == "text/html")
