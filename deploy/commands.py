@@ -171,10 +171,14 @@ def _ps(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _migrate(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from deploy.roles import grant
     from shared.store.migrate import migrate
 
-    report = migrate(load(environ))
+    settings = load(environ)
+    report = migrate(settings)
     print(f"The database has schema {report.revision}.")
+    if roles := grant(settings):
+        print(f"Granted what they write to {', '.join(roles)}.")
     if report.keyring_created:
         print(f"Made the keyring {report.keyring_created}: without it the database is unreadable.")
     if report.admin_key_created:
