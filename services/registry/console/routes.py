@@ -7,11 +7,11 @@ from typing import Final
 
 from flask import Blueprint, Response
 
-from services.registry.console import assets, faults, login, pages
+from services.registry.console import assets, chat_page, faults, login, pages
 from services.registry.console.pages import Console
 from services.registry.parts import Parts
 
-PAGES: Final[tuple[ModuleType, ...]] = (login,)
+PAGES: Final[tuple[ModuleType, ...]] = (login, chat_page)
 
 
 def blueprint(parts: Parts) -> Blueprint:
