@@ -49,12 +49,15 @@ class Notices(Protocol):
 class Wait:
     """One request that waits for one job.
 
-    `client` is the socket of a foreground call, `deadline` (Unix seconds) its job's. A wait has
-    `begun` when the job's row is there. With `known` any other version of the row ends it.
+    A `foreground` one is a call's that answers with the end, whoever submitted the job; others only
+    watch. `client` is the socket of a call whose job ends with it, `deadline` (Unix seconds) its
+    job's. A wait has `begun` when the job's row is there. With `known` any other version of the row
+    ends it.
     """
 
     job_id: str
     client: socket.socket | None = None
+    foreground: bool = False
     deadline: float | None = None
     begun: bool = False
     known: int | None = None
@@ -87,9 +90,11 @@ class Waiting:
         gevent.spawn(self._look_on)
 
     @contextmanager
-    def held(self, job_id: str, client: socket.socket | None = None) -> Iterator[Wait]:
+    def held(
+        self, job_id: str, client: socket.socket | None = None, *, foreground: bool = False
+    ) -> Iterator[Wait]:
         """A wait for this job; enter before the job can end, so that no notice is missed."""
-        wait = Wait(job_id, client)
+        wait = Wait(job_id, client, foreground)
         self._waits.setdefault(job_id, set()).add(wait)
         try:
             yield wait
@@ -167,7 +172,7 @@ class Waiting:
         """End the waits that only watch: nothing is lost, and their clients may ask again."""
         for same in self._waits.values():
             for wait in same:
-                if wait.deadline is None:
+                if not wait.foreground:
                     wait.ended.set()
 
     def release(self) -> None:

@@ -66,7 +66,7 @@ class Calls:
 
     def plain(self, job_id: str, submit: Submit, caller: Caller, client: Client) -> Response:
         """The completion, or its failure as an HTTP error."""
-        with self._parts.waiting.held(job_id, client) as wait:
+        with self._parts.waiting.held(job_id, client, foreground=True) as wait:
             submitted = submit()
             job, _ = submitted.seen
             if not submitted.replayed:
@@ -76,7 +76,9 @@ class Calls:
         try:
             if submitted.replayed:
                 patience = min(self._patience(job), FOREGROUND_TIMEOUT)
-                job, _ = self._jobs.wait(named, caller, seconds=patience, is_known=None)
+                job, _ = self._jobs.wait(
+                    named, caller, seconds=patience, is_known=None, foreground=True
+                )
             else:
                 job, _ = self._jobs.get(named, caller)
         except NotFound:  # deleted while this call waited
@@ -85,13 +87,16 @@ class Calls:
 
     def stream(self, job_id: str, submit: Submit, *, background: bool, client: Client) -> Response:
         """A stream from chunk 0; an HTTP error where the job fails before its first chunk."""
-        stream = self._parts.streams.open(job_id, client=None if background else client)
+        streams = self._parts.streams
+        stream = streams.open(
+            job_id, client=None if background else client, foreground=not background
+        )
         try:
             submitted = submit()
             job, _ = submitted.seen
             if submitted.replayed:
                 stream.close()
-                stream = self._parts.streams.open(job.id)
+                stream = streams.open(job.id, foreground=not background)
                 stream.join()
             else:
                 stream.begin(deadline=None if background else job.deadline)

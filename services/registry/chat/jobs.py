@@ -43,13 +43,15 @@ class Jobs:
         *,
         seconds: float,
         is_known: Callable[[int], bool] | None,
+        foreground: bool = False,
     ) -> Seen:
         """The job when it is terminal, or after `seconds`.
 
         `is_known` says whether the client holds this version; then any other one ends the wait.
+        A stop of this process ends it as well, but not a `foreground` one.
         """
         bare = self._naming.bare(job_id)
-        with self._parts.waiting.held(bare) as wait:
+        with self._parts.waiting.held(bare, foreground=foreground) as wait:
             seen = self.get(job_id, caller)
             job, _ = seen
             if job.state.terminal or (is_known is not None and not is_known(job.version)):

@@ -42,12 +42,20 @@ class Streams:
         self.released = False
         self._open: set[Stream] = set()
 
-    def open(self, job_id: str, *, after: int = -1, client: socket.socket | None = None) -> Stream:
+    def open(
+        self,
+        job_id: str,
+        *,
+        after: int = -1,
+        client: socket.socket | None = None,
+        foreground: bool = False,
+    ) -> Stream:
         """The stream of the job with this bare id, behind chunk number `after`.
 
-        Open it before the job can end; with `client` its hang-up cancels the job. Close it.
+        Open it before the job can end; with `client` its hang-up cancels the job. A `foreground`
+        one goes on while this process stops. Close it.
         """
-        stream = Stream(self, job_id, after, client)
+        stream = Stream(self, job_id, after, client, foreground=foreground)
         self._open.add(stream)
         return stream
 
@@ -69,7 +77,13 @@ class Stream:
     """One reader's stream; iterate it once, then close it."""
 
     def __init__(
-        self, streams: Streams, job_id: str, after: int, client: socket.socket | None
+        self,
+        streams: Streams,
+        job_id: str,
+        after: int,
+        client: socket.socket | None,
+        *,
+        foreground: bool = False,
     ) -> None:
         self.job: Job | None = None  # once it has ended
         self._streams = streams
@@ -77,12 +91,12 @@ class Stream:
         self._sent = after
         self._cancels = client is not None
         self._resources = ExitStack()
-        held = streams.waiting.held(job_id, client)
+        held = streams.waiting.held(job_id, client, foreground=foreground)
         self._wait: Wait = self._resources.enter_context(held)
         self._follow = self._resources.enter_context(streams.following.follow(job_id, after))
         self._rest: list[bytes] | None = None  # the stored chunks that follow, once it has ended
         self._unreadable: dict[str, Any] | None = None
-        self._over = streams.released
+        self._over = streams.released and not foreground
 
     def begin(self, *, deadline: float | None = None) -> None:
         """The job's row is there now; `deadline` is a foreground call's."""
@@ -101,7 +115,7 @@ class Stream:
 
     def release(self) -> None:
         """End soon, unless it is a foreground call's."""
-        self._over = self._wait.deadline is None
+        self._over = not self._wait.foreground
         self._follow.news.set()
 
     def close(self) -> None:

@@ -220,20 +220,20 @@ def test_what_is_no_number_is_refused(registry: Registry, slug: str, query: str)
     refused(registry.get(f"{CHAT}/{job_id}?{query}&stream=true"), 400, "invalid_value", param)
 
 
-@pytest.mark.parametrize("deadline", [None, 2e9])
+@pytest.mark.parametrize("foreground", [False, True])
 def test_a_stop_before_the_first_chunk_ends_what_may_be_resumed_and_spins_for_none(
-    registry: Registry, slug: str, deadline: float | None
+    registry: Registry, slug: str, foreground: bool
 ) -> None:
     bare = registry.submit(f"{slug}/m")["id"].removeprefix("chatcmpl-")
-    stream = registry.parts.streams.open(bare)
-    stream.begin(deadline=deadline)
+    stream = registry.parts.streams.open(bare, foreground=foreground)
+    stream.begin(deadline=2e9 if foreground else None)
     waits = gevent.spawn(stream.first, 10)
     gevent.sleep(0.05)
     stream.release()
     worked = time.thread_time()
     waits.join(0.5)
     assert time.thread_time() - worked < 0.2
-    assert waits.ready() is (deadline is None)
+    assert waits.ready() is not foreground
     waits.kill()
     stream.close()
 

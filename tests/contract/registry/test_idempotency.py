@@ -116,6 +116,32 @@ def test_a_plain_call_joins_the_one_under_way_and_both_get_the_answer(
     assert registry.column(chat_job, first.get_json()["id"].removeprefix("chatcmpl-"), "calls") == 1
 
 
+@pytest.mark.parametrize("form", [{}, {"stream": True}])
+def test_a_stop_lets_those_that_joined_a_call_wait_for_its_end_as_well(
+    registry: Registry, slug: str, form: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were told `deadline_exceeded`, not to be repeated, of a job that completed."""
+    parts = registry.parts
+    monkeypatch.setattr(parts.streams, "released", False)  # and so again for the tests to come
+    send_one = (send, registry, f"{slug}/m", slug)
+    calls = [gevent.spawn(*send_one, background=False, **form) for _ in range(2)]
+    with gevent.Timeout(10):
+        while not any(len(waits) == 2 for waits in parts.waiting._waits.values()):
+            gevent.sleep(0.005)
+        parts.waiting.release_watchers()
+        parts.streams.release()
+        gevent.sleep(0.05)  # what is wrongly over is answered at once
+        assert not any(call.dead for call in calls)
+        (job_id,) = parts.waiting._waits
+        (claimed,) = registry.claim(f"chatcmpl-{job_id}")
+        registry.finish(claimed, JobState.COMPLETED, result=ANSWER)
+        while not all(call.dead for call in calls):
+            parts.waiting.look()
+            gevent.sleep(0.01)
+    assert [call.get().status_code for call in calls] == [200, 200]
+    assert all(b'"Hi"' in call.get().data for call in calls)
+
+
 def test_a_plain_call_repeats_the_failure_of_its_job(registry: Registry, slug: str) -> None:
     job_id = send(registry, f"{slug}/m", slug).get_json()["id"]
     registry.post(f"{CHAT}/{job_id}/cancel", b"")
