@@ -5,10 +5,12 @@ from __future__ import annotations
 from flask import Flask
 
 from services.registry import health, json_bodies, openapi, problems
+from services.registry.audit import routes as audit
 from services.registry.chat import routes as chat
 from services.registry.checks import routes as checks
 from services.registry.console import routes as console
 from services.registry.events import routes as events
+from services.registry.keys import me
 from services.registry.keys import routes as keys
 from services.registry.models import routes as models
 from services.registry.parts import Parts
@@ -29,7 +31,7 @@ def create_app(parts: Parts) -> Flask:
     for feature in (catalogue, refreshing, checks, events):
         feature.add(below_providers, parts)
     api.register_blueprint(below_providers)
-    for feature in (models, chat, responses, events, keys, usage, health):
+    for feature in (models, chat, responses, events, keys, me, usage, audit, health):
         api.register_blueprint(feature.blueprint(parts))
     app.register_blueprint(console.blueprint(parts))
     openapi.register(app, api)

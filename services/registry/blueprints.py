@@ -12,7 +12,7 @@ from flask_smorest import Blueprint as SmorestBlueprint
 from webargs.flaskparser import FlaskParser
 
 from services.registry import json_bodies
-from services.registry.authentication import Authenticator
+from services.registry.parts import Parts
 from services.registry.schemas import UNKNOWN
 from shared.errors import InvalidValue, UnknownField
 
@@ -83,13 +83,15 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc] # flask-smorest has no 
         def doc(self, **options: Any) -> Decorator: ...  # noqa: D102
 
 
-def guarded(authenticator: Authenticator, name: str, prefix: str, description: str) -> Blueprint:
-    """A blueprint below `prefix` that serves nobody without a key."""
+def guarded(parts: Parts, name: str, prefix: str, description: str) -> Blueprint:
+    """A blueprint below `prefix` that serves nobody without a key, or beyond a key's limit."""
     routes = Blueprint(name, __name__, url_prefix=prefix, description=description)
 
     @routes.before_request
     def authenticate() -> None:
-        g.caller = authenticator.caller_of(request)
+        caller = g.caller = parts.authenticator.caller_of(request)
+        if caller.limits is not None:
+            parts.limiter.request(caller)
 
     return routes
 

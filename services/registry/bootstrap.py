@@ -12,6 +12,7 @@ from services.registry.chat.streams import Streams
 from services.registry.checks import service as checks
 from services.registry.database import Transactions, open_database
 from services.registry.events.following import Followers
+from services.registry.limiting import Limiter, RequestCounts, TokenCounts
 from services.registry.parts import Parts
 from services.registry.relay import Relay
 from services.registry.waiting import HEARTBEAT_SECONDS, Waiting
@@ -24,6 +25,8 @@ from shared.queues import Doorbell, blocking_redis, make_celery, quick_redis
 from shared.store import refreshes
 from shared.store.jobs import Retention
 from shared.upstream.policy import OutboundPolicy
+
+COUNT_SECONDS = 0.25  # a request of a key with a limit waits no longer for its count
 
 
 def assemble(settings: Settings, sealer: Sealer, policy: OutboundPolicy) -> Parts:
@@ -56,6 +59,9 @@ def assemble(settings: Settings, sealer: Sealer, policy: OutboundPolicy) -> Part
         sealer=sealer,
         policy=policy,
         authenticator=Authenticator(transactions),
+        limiter=Limiter(
+            RequestCounts(quick_redis(settings, timeout=COUNT_SECONDS)), TokenCounts(transactions)
+        ),
         bell=bell,
         relay=Relay(
             transactions,

@@ -12,6 +12,7 @@ from services.registry.bell import Bell
 from services.registry.chat.streams import Streams
 from services.registry.database import Transactions
 from services.registry.events.following import Followers
+from services.registry.limiting import Limiter
 from services.registry.relay import Relay
 from services.registry.waiting import Waiting
 from services.registry.watching import Watch
@@ -32,6 +33,7 @@ class Parts:
     sealer: Sealer
     policy: OutboundPolicy
     authenticator: Authenticator
+    limiter: Limiter
     bell: Bell
     relay: Relay
     waiting: Waiting

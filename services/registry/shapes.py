@@ -7,6 +7,7 @@ modules, and a contract test holds what they build against these shapes.
 from __future__ import annotations
 
 from services.registry import discovery_shapes
+from services.registry.audit import shapes as audit_shapes
 from services.registry.chat import shapes as chat_shapes
 from services.registry.keys import shapes as key_shapes
 from services.registry.responses import shapes as response_shapes
@@ -49,6 +50,7 @@ def components() -> dict[str, Shape]:
         **discovery_shapes.components(),
         **key_shapes.components(),
         **usage_shapes.components(),
+        **audit_shapes.components(),
     }
 
 

@@ -68,24 +68,39 @@ def change(tx: sa.Connection, before: Provider, after: Provider, *, at: float) -
     return True
 
 
+def changed_fields(before: Provider, after: Provider) -> list[str]:
+    """The fields of the API in which these differ, by name; members of `options` one by one."""
+    fields = _plain(before, after)
+    if _differ(before, after, _KEY):
+        fields.append("api_key")
+    if before.enabled != after.enabled:
+        fields.append("enabled")
+    return fields
+
+
+def _plain(before: Provider, after: Provider) -> list[str]:
+    fields = [field for field, columns in _FIELDS.items() if _differ(before, after, columns)]
+    members = sorted({**before.options, **after.options})  # JSONB keeps no order
+    return fields + [
+        f"options.{m}" for m in members if before.options.get(m) != after.options.get(m)
+    ]
+
+
+def _differ(before: Provider, after: Provider, columns: Sequence[str]) -> bool:
+    return any(getattr(before, name) != getattr(after, name) for name in columns)
+
+
 def _facts(
     before: Provider, after: Provider
 ) -> Sequence[tuple[EventType, Mapping[str, Any] | None]]:
     """What the change is told as: names of fields, never what they hold."""
-
-    def differs(name: str) -> bool:
-        return bool(getattr(before, name) != getattr(after, name))
-
-    fields = [field for field, columns in _FIELDS.items() if any(map(differs, columns))]
-    members = sorted({**before.options, **after.options})  # JSONB keeps no order
-    fields += [f"options.{m}" for m in members if before.options.get(m) != after.options.get(m)]
     facts: list[tuple[EventType, Mapping[str, Any] | None]] = []
-    if fields:
+    if fields := _plain(before, after):
         facts.append((EventType.PROVIDER_CHANGED, {"fields": fields}))
-    if any(map(differs, _KEY)):
+    if _differ(before, after, _KEY):
         removed = {"removed": True} if after.api_key_sealed is None else None
         facts.append((EventType.PROVIDER_KEY_ROTATED, removed))
-    if differs("enabled"):
+    if before.enabled != after.enabled:
         enabled = EventType.PROVIDER_ENABLED if after.enabled else EventType.PROVIDER_DISABLED
         facts.append((enabled, None))
     return facts

@@ -102,6 +102,15 @@ def totals(tx: sa.Connection, period: Period, group_by: Sequence[str]) -> Sequen
     return [dict(row) for row in tx.execute(query).mappings()]
 
 
+def tokens(tx: sa.Connection, key_id: str, *, since: float) -> int:
+    """The tokens, in and out, that a key used in the hours from `since` on."""
+    spent = usage_hour.c.prompt_tokens + usage_hour.c.completion_tokens
+    query = sa.select(sa.func.coalesce(sa.func.sum(spent), 0)).where(
+        usage_hour.c.key_id == key_id, usage_hour.c.hour >= since
+    )
+    return int(tx.execute(query).scalar_one())
+
+
 def percentile(counts: Sequence[int], share: float) -> float | None:
     """The latency in seconds that `share` of the requests did not exceed; None without any.
 

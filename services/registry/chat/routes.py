@@ -47,9 +47,7 @@ class RetrieveQuery(Strict):
 
 def blueprint(parts: Parts) -> Blueprint:
     """The routes of chats over these parts."""
-    routes = guarded(
-        parts.authenticator, "chat", COMPLETIONS.route, "Chat completions, which are the jobs."
-    )
+    routes = guarded(parts, "chat", COMPLETIONS.route, "Chat completions, which are the jobs.")
     reader = ChatReader()
     content = {"application/json": {"schema": ref(ChatRequest.__name__)}}
     body = {"required": True, "content": content}

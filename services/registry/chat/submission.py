@@ -40,6 +40,7 @@ class Submission:
         self._policy = parts.policy
         self._bell = parts.bell
         self._now = parts.now
+        self._limiter = parts.limiter
         self._backlog = Backlog(parts.transactions, parts.settings.queue_limit)
 
     def submit(
@@ -54,15 +55,15 @@ class Submission:
         """The job, durable, under this bare id; the chat workers hear of it.
 
         Or the one that was submitted before with this key. Raises what `resolve` raises,
-        InvalidValue, IdempotencyKeyReused, QueueFull and StoreUnavailable.
+        InvalidValue, IdempotencyKeyReused, QueueFull, RateLimited and StoreUnavailable.
         """
-        now, full = self._now(), self._backlog.refusal()
+        now, refusal = self._now(), self._limiter.submission(caller) or self._backlog.refusal()
 
         def accept(tx: sa.Connection) -> Submitted:
             if (known := _known(tx, chat, caller, idempotency, now=now)) is not None:
                 return known
-            if full is not None:
-                raise full
+            if refusal is not None:
+                raise refusal
             resolved = resolve(tx, chat.request.model, caller)
             job = self._new_job(job_id, chat, caller, resolved, now=now, request_id=request_id)
             if idempotency is not None:

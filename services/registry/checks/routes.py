@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from flask import Response, request
 
-from services.registry import answers, preferences
+from services.registry import answers, preferences, trail
 from services.registry.authentication import require_admin
 from services.registry.blueprints import Blueprint
 from services.registry.checks.documents import document
@@ -37,7 +37,7 @@ def add(routes: Blueprint, parts: Parts) -> None:
         It waits for 30 s, or as `Prefer: wait=N` or `Prefer: respond-async` say. Ten a minute.
         """
         caller, wanted = require_admin(), preferences.of(request)
-        check_id = checks.begin(body, caller)
+        check_id = checks.begin(body, caller, trail.actor())
         checks.wait(check_id, _patience(wanted))
         check = checks.get(check_id)
         applied = wanted.applied("wait") if check.done else wanted.applied("wait", "respond-async")

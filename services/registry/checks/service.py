@@ -14,8 +14,9 @@ from services.registry.providers.lookup import find_visible
 from services.registry.providers.schemas import Options
 from shared import ids
 from shared.errors import InvalidValue, NotFound, RateLimited
-from shared.store import checks
+from shared.store import audit, checks
 from shared.store.access import Caller
+from shared.store.audit import Action, Actor
 from shared.store.checks import Check
 from shared.store.providers import Provider
 from shared.upstream.endpoint import Endpoint, resolve
@@ -31,7 +32,7 @@ class Checks:
         self._parts = parts
         self._transactions = parts.transactions
 
-    def begin(self, body: Mapping[str, Any], caller: Caller) -> str:
+    def begin(self, body: Mapping[str, Any], caller: Caller, actor: Actor) -> str:
         """The id of a new check, which a discovery worker has been told of.
 
         Raises InvalidValue, ProviderNotFound or RateLimited.
@@ -47,6 +48,7 @@ class Checks:
         def insert(tx: sa.Connection) -> None:
             _bound(checks.begun_since(tx, caller.key_id, now - MINUTE), now)
             checks.insert(tx, check_id, key_id=caller.key_id, request_sealed=sealed, now=now)
+            audit.append(tx, actor, Action.PROVIDER_TEST, at=now, subject=check_id)
 
         self._transactions.write(insert)
         self._parts.bell.check(check_id)

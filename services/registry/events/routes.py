@@ -61,7 +61,7 @@ class TimelineQuery(paging.PageQuery):
 
 def blueprint(parts: Parts) -> Blueprint:
     """The routes of the feed over these parts."""
-    routes = guarded(parts.authenticator, "events", ROUTE, "What happened to providers, in order.")
+    routes = guarded(parts, "events", ROUTE, "What happened to providers, in order.")
     feed = Feed(parts.transactions)
 
     @routes.get("")

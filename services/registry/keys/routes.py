@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from flask import Response
 
-from services.registry import answers, paging
+from services.registry import answers, paging, trail
 from services.registry.authentication import require_admin
 from services.registry.blueprints import Blueprint, guarded
 from services.registry.keys.documents import document
@@ -20,7 +20,7 @@ ROUTE: Final = "/v1/keys"
 
 def blueprint(parts: Parts) -> Blueprint:
     """The routes of API keys over these parts."""
-    routes = guarded(parts.authenticator, "keys", ROUTE, "Who may call, and as what.")
+    routes = guarded(parts, "keys", ROUTE, "Who may call, and as what.")
     keys = Keys(parts)
 
     @routes.post("")
@@ -29,7 +29,7 @@ def blueprint(parts: Parts) -> Blueprint:
     def create(body: dict[str, Any]) -> Response:
         """Make a key. Its secret is in this answer, and never again."""
         require_admin()
-        key, secret = keys.create(body)
+        key, secret = keys.create(body, trail.actor())
         headers = {"Location": f"{ROUTE}/{key.id}", "Cache-Control": "no-store"}
         return answers.json_answer(document(key, secret), 201, headers)
 
@@ -62,7 +62,7 @@ def blueprint(parts: Parts) -> Blueprint:
     def revoke(key_id: str) -> Response:
         """End a key; other registry processes follow within two seconds. Its jobs stay."""
         require_admin()
-        keys.revoke(key_id)
+        keys.revoke(key_id, trail.actor())
         return Response(status=204)
 
     return routes

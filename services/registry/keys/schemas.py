@@ -21,6 +21,24 @@ def _name(text: str) -> None:
         raise ma.ValidationError("Expected 1 to 100 printable characters.")
 
 
+def _most(most: int, about: str) -> fields.Integer:
+    return fields.Integer(
+        strict=True,
+        allow_none=True,
+        load_default=None,
+        validate=ma.validate.Range(1, most, error=f"Expected a whole number from 1 to {most}."),
+        error_messages={"invalid": f"Expected a whole number from 1 to {most}, or null."},
+        metadata={"description": f"{about}; null: no limit"},
+    )
+
+
+class KeyLimits(Strict):
+    """What a key may use at most."""
+
+    requests_per_minute = _most(1_000_000, "requests in a minute of the clock, over all processes")
+    tokens_per_day = _most(10**15, "tokens in and out in a day of UTC, after which it is refused")
+
+
 class NewKey(Strict):
     """The body of `POST /v1/keys`."""
 
@@ -45,6 +63,12 @@ class NewKey(Strict):
         validate=ma.validate.Range(1, _FAR, error="Expected Unix seconds before the year 2100."),
         error_messages={"invalid": "Expected a time in Unix seconds, or null."},
         metadata={"description": "Unix seconds; null: it does not expire"},
+    )
+    limits = fields.Nested(
+        KeyLimits,
+        allow_none=True,
+        load_default=None,
+        metadata={"description": "left out or null: no limits"},
     )
 
 

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from services.registry.parts import Parts
 from services.registry.providers import slugs
 from shared.errors import InvalidValue, NotFound
-from shared.store import access, console_sessions
-from shared.store.access import Key, Role
+from shared.store import access, audit, console_sessions
+from shared.store.access import Key, Limits, Role
+from shared.store.audit import Action, Actor
 from shared.telemetry import Secret
 
 
@@ -22,7 +23,7 @@ class Keys:
         self._parts = parts
         self._transactions = parts.transactions
 
-    def create(self, body: Mapping[str, Any]) -> tuple[Key, Secret]:
+    def create(self, body: Mapping[str, Any], actor: Actor) -> tuple[Key, Secret]:
         """A new key and its secret, which is nowhere afterwards. Raises InvalidValue."""
         now, expires_at = self._parts.now(), body["expires_at"]
         if expires_at is not None and expires_at <= now:
@@ -30,7 +31,7 @@ class Keys:
                 f"Expected a time in the future, got {expires_at}; it is {int(now)} now.",
                 param="expires_at",
             )
-        secret = access.new_secret()
+        secret, limits = access.new_secret(), body["limits"]
         owner = body.get("owner") or slugs.derive(body["name"], taken=())
 
         def add(tx: sa.Connection) -> Key:
@@ -41,8 +42,12 @@ class Keys:
                 owner=owner,
                 role=Role(body["role"]),
                 expires_at=expires_at,
+                limits=None if limits is None else Limits(**limits),
                 now=now,
             )
+            given = [name for name, limit in (limits or {}).items() if limit is not None]
+            detail = {"role": body["role"], "limits": given, "expires": expires_at is not None}
+            audit.append(tx, actor, Action.KEY_CREATE, at=now, subject=key_id, detail=detail)
             return _found(tx, key_id)
 
         return self._transactions.write(add), secret
@@ -55,8 +60,11 @@ class Keys:
         """The key with this id; raises NotFound."""
         return self._transactions.read(lambda tx: _found(tx, key_id))
 
-    def revoke(self, key_id: str) -> None:
-        """End a key now; twice is once. Its owner's jobs stay. Raises NotFound, InvalidValue."""
+    def revoke(self, key_id: str, actor: Actor) -> None:
+        """End a key and its sessions now; twice is once. Its owner's jobs stay.
+
+        Raises NotFound, or InvalidValue for the last admin's.
+        """
         now = self._parts.now()
 
         def revoke(tx: sa.Connection) -> None:
@@ -66,6 +74,7 @@ class Keys:
                 return
             access.revoke(tx, key_id, now=now)
             console_sessions.end_all_of(tx, key_id)
+            audit.append(tx, actor, Action.KEY_REVOKE, at=now, subject=key_id)
             if key.role is Role.ADMIN and not access.any_admin(tx, now=now):
                 raise InvalidValue(
                     "Expected another living admin key to remain, got the last one. Make a new "

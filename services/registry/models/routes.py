@@ -26,7 +26,7 @@ class ModelQuery(paging.PageQuery):
 
 def blueprint(parts: Parts) -> Blueprint:
     """The routes of models over these parts."""
-    routes = guarded(parts.authenticator, "models", ROUTE, "What all providers offer.")
+    routes = guarded(parts, "models", ROUTE, "What all providers offer.")
     models = Models(parts.transactions)
 
     @routes.get("")

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from flask import Response, request
 
-from services.registry import answers, paging, preferences
+from services.registry import answers, paging, preferences, trail
 from services.registry.authentication import current_caller
 from services.registry.blueprints import Blueprint
 from services.registry.parts import Parts
@@ -17,8 +17,9 @@ from services.registry.providers.documents import document
 from services.registry.providers.lookup import find_visible, unknown
 from services.registry.shapes import ref
 from shared.errors import ProviderDisabled
-from shared.store import catalogue, refreshes
+from shared.store import audit, catalogue, refreshes
 from shared.store.access import Caller
+from shared.store.audit import Action
 from shared.store.catalogue import Verdict
 from shared.store.providers import Provider
 from shared.store.refreshes import Refresh
@@ -69,6 +70,8 @@ class _Asked:
 
 
 def _ask(parts: Parts, reference: str, caller: Caller) -> _Asked:
+    actor, now = trail.actor(), parts.now()
+
     def ask(tx: sa.Connection) -> _Asked:
         provider = find_visible(tx, reference, caller)
         if not provider.enabled:
@@ -76,6 +79,7 @@ def _ask(parts: Parts, reference: str, caller: Caller) -> _Asked:
         number = refreshes.ask(tx, provider.id)
         if number is None:
             raise unknown(reference)
+        audit.append(tx, actor, Action.PROVIDER_REFRESH, at=now, subject=provider.id)
         return _Asked(provider, number)
 
     asked = parts.transactions.write(ask)

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response, request
 
-from services.registry import answers, json_bodies, paging
+from services.registry import answers, json_bodies, paging, trail
 from services.registry.authentication import current_caller, require_admin
 from services.registry.blueprints import Blueprint, guarded
 from services.registry.parts import Parts
@@ -22,7 +22,7 @@ ROUTE = "/v1/providers"
 
 def blueprint(parts: Parts) -> Blueprint:
     """The routes of providers over these parts."""
-    routes = guarded(parts.authenticator, "providers", ROUTE, "The registered endpoints.")
+    routes = guarded(parts, "providers", ROUTE, "The registered endpoints.")
     providers = Providers(parts)
 
     @routes.post("")
@@ -31,7 +31,7 @@ def blueprint(parts: Parts) -> Blueprint:
     def create(body: dict[str, Any]) -> Response:
         """Register an endpoint; it is usable at once."""
         require_admin()
-        provider = providers.create(body)
+        provider = providers.create(body, trail.actor())
         headers = {"Location": f"{ROUTE}/{provider.id}", "ETag": answers.etag(provider.revision)}
         return answers.json_answer(document(provider, None, parts.sealer), 201, headers)
 
@@ -75,7 +75,7 @@ def blueprint(parts: Parts) -> Blueprint:
         """
         caller = require_admin()
         may = answers.precondition(request)
-        provider, verdict = providers.change(reference, body, caller, may=may)
+        provider, verdict = providers.change(reference, body, caller, trail.actor(), may=may)
         headers = {"ETag": answers.etag(provider.revision)}
         return answers.json_answer(document(provider, verdict, parts.sealer), 200, headers)
 
@@ -90,7 +90,8 @@ def blueprint(parts: Parts) -> Blueprint:
     def delete(reference: str) -> Response:
         """Forget a provider. Its queued jobs fail, running ones finish."""
         caller = require_admin()
-        providers.delete(reference, caller, may=answers.precondition(request))
+        may = answers.precondition(request)
+        providers.delete(reference, caller, trail.actor(), may=may)
         return Response(status=204)
 
     return routes

@@ -14,8 +14,9 @@ from services.registry.providers.listing import Filter, Place, Seen
 from services.registry.providers.lookup import find_visible, unknown
 from shared import ids, live
 from shared.errors import StaleRevision
-from shared.store import catalogue, jobs, provider_changes, providers
+from shared.store import audit, catalogue, jobs, provider_changes, providers
 from shared.store.access import Caller
+from shared.store.audit import Action, Actor
 from shared.store.jobs.impact import Impact, impact_of
 from shared.store.providers import Provider
 
@@ -29,7 +30,7 @@ class Providers:
         self._parts = parts
         self._transactions = parts.transactions
 
-    def create(self, body: Mapping[str, Any]) -> Provider:
+    def create(self, body: Mapping[str, Any], actor: Actor) -> Provider:
         """The new provider, usable at once; raises InvalidValue or ProviderNameTaken."""
         endpoint = endpoints.located(body["endpoint"], self._parts.policy)
         provider_id, now = ids.new(ids.PROVIDER), self._parts.now()
@@ -59,6 +60,7 @@ class Providers:
             chosen = slug or slugs.derive(body["name"], _Taken(tx))
             provider = Provider(slug=chosen, **fixed)
             providers.create(tx, provider)
+            audit.append(tx, actor, Action.PROVIDER_CREATE, at=now, subject=provider_id)
             return provider
 
         created = self._transactions.write(insert)
@@ -73,7 +75,9 @@ class Providers:
         """One page of those that the caller may see and the filter admits; whether more follow."""
         return self._transactions.read(lambda tx: listing.page(tx, shown, caller, place))
 
-    def change(self, reference: str, patch: Mapping[str, Any], caller: Caller, *, may: May) -> Seen:
+    def change(
+        self, reference: str, patch: Mapping[str, Any], caller: Caller, actor: Actor, *, may: May
+    ) -> Seen:
         """The provider after this merge patch (of `ProviderPatch`).
 
         Raises ProviderNotFound, StaleRevision when `may` refuses the current revision,
@@ -92,6 +96,10 @@ class Providers:
             after = changes.patched(before, patch, endpoint, sealer, now=now)
             if not provider_changes.change(tx, before, after, at=now):
                 return _seen(tx, before), False
+            detail = {"fields": provider_changes.changed_fields(before, after)}
+            audit.append(
+                tx, actor, Action.PROVIDER_UPDATE, at=now, subject=before.id, detail=detail
+            )
             return _seen(tx, find_visible(tx, before.id, caller)), True
 
         seen, changed = self._transactions.write(apply)
@@ -109,7 +117,7 @@ class Providers:
 
         return self._transactions.read(find)
 
-    def delete(self, reference: str, caller: Caller, *, may: May) -> None:
+    def delete(self, reference: str, caller: Caller, actor: Actor, *, may: May) -> None:
         """Delete the record and end its queued jobs; the server is never contacted.
 
         Raises ProviderNotFound, or StaleRevision when `may` refuses the current revision.
@@ -123,6 +131,7 @@ class Providers:
             _demand(may, provider)
             if providers.delete(tx, provider.id, at=now) is None:
                 raise unknown(reference)
+            audit.append(tx, actor, Action.PROVIDER_DELETE, at=now, subject=provider.id)
             return jobs.fail_of_deleted_provider(tx, provider.id, now=now, retention=retention)
 
         ended = self._transactions.write(remove)

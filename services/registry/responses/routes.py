@@ -29,7 +29,7 @@ _ABOUT: Final = "Jobs in the form of OpenAI's Responses: `resp_X` and `chatcmpl-
 
 def blueprint(parts: Parts) -> Blueprint:
     """The routes of responses over these parts."""
-    routes = guarded(parts.authenticator, "responses", RESPONSES.route, _ABOUT)
+    routes = guarded(parts, "responses", RESPONSES.route, _ABOUT)
     reader, view = RequestReader(), ResponseView(parts)
     content = {"application/json": {"schema": ref(ResponseRequest.__name__)}}
     body = {"required": True, "content": content}

@@ -24,7 +24,7 @@ USUAL_SECONDS: Final = 30 * 86_400
 
 def blueprint(parts: Parts) -> Blueprint:
     """The route of usage over these parts."""
-    routes = guarded(parts.authenticator, "usage", ROUTE, "Hourly totals that outlive the jobs.")
+    routes = guarded(parts, "usage", ROUTE, "Hourly totals that outlive the jobs.")
 
     @routes.get("")
     @routes.arguments(UsageQuery, location="query")

@@ -42,6 +42,7 @@ def test_a_new_key_works_at_once_and_its_secret_is_shown_once(registry: Registry
         "expires_at": None,
         "revoked_at": None,
         "last_used_at": None,
+        "limits": {"requests_per_minute": None, "tokens_per_day": None},
     }
     registry.keys["new"] = secret
     assert registry.get("/v1/models", who="new").status_code == 200
@@ -126,6 +127,10 @@ def test_keys_are_listed_by_owner_and_page(registry: Registry) -> None:
         ({"name": "x", "expires_at": 1}, "expires_at"),
         ({"name": "x", "expires_at": "soon"}, "expires_at"),
         ({"name": "x", "expires_at": 1_900_000_000_000}, "expires_at"),
+        ({"name": "x", "limits": 5}, "limits"),
+        ({"name": "x", "limits": {"requests_per_minute": 0}}, "limits.requests_per_minute"),
+        ({"name": "x", "limits": {"requests_per_minute": "5"}}, "limits.requests_per_minute"),
+        ({"name": "x", "limits": {"tokens_per_day": 10**16}}, "limits.tokens_per_day"),
     ],
 )
 def test_what_does_not_fit_is_named(registry: Registry, body: dict[str, Any], param: str) -> None:
