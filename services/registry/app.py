@@ -14,7 +14,7 @@ from services.registry.keys import me
 from services.registry.keys import routes as keys
 from services.registry.models import routes as models
 from services.registry.parts import Parts
-from services.registry.providers import catalogue, refreshing
+from services.registry.providers import catalogue, refreshing, resolving
 from services.registry.providers import routes as providers
 from services.registry.request_ids import Application, RequestIds
 from services.registry.responses import routes as responses
@@ -28,7 +28,7 @@ def create_app(parts: Parts) -> Flask:
     app.url_map.merge_slashes = False  # model ids may hold `//`
     api = openapi.Api(app)
     below_providers = providers.blueprint(parts)
-    for feature in (catalogue, refreshing, checks, events):
+    for feature in (catalogue, refreshing, resolving, checks, events):
         feature.add(below_providers, parts)
     api.register_blueprint(below_providers)
     for feature in (models, chat, responses, events, keys, me, usage, audit, health):

@@ -39,6 +39,7 @@ def components() -> dict[str, Shape]:
         "Provider": _provider(),
         "ProviderList": page_of("Provider"),
         "ProviderImpact": _impact(),
+        "ResolvedEndpoint": object_of(object=words("endpoint"), chat_url=TEXT, models_url=TEXT),
         "Model": _model(),
         "ModelList": page_of("Model"),
         "Health": object_of(status=words("ok", "degraded", "unavailable"), checks=map_of(TEXT)),

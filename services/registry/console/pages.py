@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from services.registry import sessions
 from services.registry.authentication import Session
-from services.registry.console import times
+from services.registry.console import addresses, times
 from services.registry.console.assets import Assets
 from services.registry.parts import Parts
 from shared.errors import InsufficientScope, InvalidApiKey
@@ -51,7 +51,12 @@ class Console:
             lstrip_blocks=True,
         )
         self.templates.globals["static"] = self.assets.url
-        self.templates.filters |= {"utc": times.utc, "utc_words": times.utc_words}
+        self.templates.filters |= {
+            "utc": times.utc,
+            "utc_words": times.utc_words,
+            "host": addresses.host,
+            "provider_page": addresses.provider_page,
+        }
 
     def render(self, template: str, status: int = 200, **context: Any) -> Response:
         """A page; its template also knows `caller`, `csrf_token`, `path` and `static(file)`.

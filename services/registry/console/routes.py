@@ -7,11 +7,19 @@ from typing import Final
 
 from flask import Blueprint, Response
 
-from services.registry.console import assets, chat_page, faults, login, pages
+from services.registry.console import (
+    assets,
+    chat_page,
+    faults,
+    login,
+    model_pages,
+    pages,
+    provider_pages,
+)
 from services.registry.console.pages import Console
 from services.registry.parts import Parts
 
-PAGES: Final[tuple[ModuleType, ...]] = (login, chat_page)
+PAGES: Final[tuple[ModuleType, ...]] = (login, provider_pages, model_pages, chat_page)
 
 
 def blueprint(parts: Parts) -> Blueprint:

@@ -23,10 +23,14 @@ Model = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which models a list shows: all, or those of a provider (id or slug), or of a tag."""
+    """Which models a list shows: all, or those of a provider (id or slug), or of a tag.
+
+    `q` keeps those whose id holds it, without regard to case.
+    """
 
     provider: str | None = None
     tag: str | None = None
+    q: str | None = None
 
     def admits(self, row: Provider, caller: Caller) -> bool:
         """Whether the models of this provider are shown to this caller."""
@@ -36,6 +40,10 @@ class Wanted:
             and (self.provider is None or self.provider in (row.id, row.slug))
             and (self.tag is None or self.tag in row.tags)
         )
+
+    def names(self, model: Model) -> bool:
+        """Whether the id of this model holds what was searched for."""
+        return self.q is None or self.q.casefold() in str(model["id"]).casefold()
 
 
 class Models:
@@ -53,7 +61,8 @@ class Models:
             chosen = [row for row in providers.living(tx) if wanted.admits(row, caller)]
             found: list[Model] = []
             for row in sorted(chosen, key=prefix, reverse=descending):
-                for shown in _beyond(tx, row, after, descending=descending, limit=limit):
+                beyond = _beyond(tx, row, after, descending=descending, limit=limit)
+                for shown in filter(wanted.names, beyond):
                     found.append(shown)
                     if len(found) > limit:
                         return found
@@ -71,7 +80,7 @@ class Models:
             found = catalogue.statuses(tx, ids)
             writers = {row.id: writer(row, found.get(row.id)) for row in chosen}
             shown = (writers[o.provider_id](o) for o in catalogue.offers(tx, ids))
-            return sorted(filter(None, shown), key=_by_id)
+            return sorted(filter(wanted.names, filter(None, shown)), key=_by_id)
 
         return self._transactions.read(find)
 

@@ -11,6 +11,7 @@ listing     filters and pages
 service     what happens, and its events in the same transaction
 catalogue   what it lists, and what it listed before
 refreshing  ask for a check now, and wait for it
+resolving   where an endpoint leads, before it is saved
 documents   a provider as its users see it
 routes      HTTP
 """

@@ -3,7 +3,8 @@
  *
  * Then it goes to `data-next`, whose `{places}` come from the answer, or dispatches `form:done` with
  * the answer. A refusal stands at the field that `param` names, else in the form's summary. Before
- * sending, `form:body` lets the page change `event.detail.body`, or prevent the call.
+ * sending, `form:body` lets the page change `event.detail.body`, or prevent the call; `form:refused`
+ * tells it of the fault before that is shown.
  */
 
 import { call, Problem } from "./api.js";
@@ -27,6 +28,7 @@ export async function send(form) {
     }
     return answer;
   } catch (fault) {
+    form.dispatchEvent(new CustomEvent("form:refused", { bubbles: true, detail: { fault } }));
     show(form, fault);
   } finally {
     busy(form, false);
@@ -44,7 +46,7 @@ export function show(form, fault) {
     control.focus();
     return;
   }
-  const summary = form.querySelector("[data-summary]");
+  const summary = form.querySelector("[data-summary]") ?? document.getElementById("page-problem");
   summary.querySelector("[data-message]").textContent = told;
   const id = summary.querySelector("[data-request]");
   if (id) id.textContent = fault.requestId ? say("request-id", { id: fault.requestId }) : "";
@@ -55,8 +57,9 @@ export function show(form, fault) {
 /** Take away what earlier refusals said. */
 export function clear(form) {
   for (const control of form.querySelectorAll('[aria-invalid="true"]')) unmark(control);
-  const summary = form.querySelector("[data-summary]");
-  if (summary) summary.hidden = true;
+  for (const summary of [form.querySelector("[data-summary]"), document.getElementById("page-problem")]) {
+    if (summary) summary.hidden = true;
+  }
 }
 
 /** The control for a JSON path, or for the longest part of it that has one. */

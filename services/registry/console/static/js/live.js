@@ -117,8 +117,12 @@ function note() {
   if (line.textContent !== told) line.textContent = told;
 }
 
-/** Ask for the newest state of `region` at once; resolves when it was asked for. */
-export const refresh = (region) => sources.get(region.dataset.live)?.look();
+/** Bring `region` up to date now, after whatever is being asked already; resolves when it is. */
+export async function refresh(region) {
+  const source = sources.get(region.dataset.live);
+  await source?.asking;
+  await source?.look();
+}
 
 /** Keep every region below `root` up to date. */
 export function start(root = document) {

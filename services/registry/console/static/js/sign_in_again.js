@@ -1,4 +1,6 @@
-/** A session ended while something was being typed: sign in beside it, and lose nothing. */
+/** A session ended while something was being typed: sign in right there, and lose nothing. */
+
+import { say } from "./text.js";
 
 let asking = null;
 
@@ -14,47 +16,51 @@ export function signInAgain(signal) {
 
 function ask() {
   const dialog = document.getElementById("sign-in-again");
-  const waits = dialog.querySelector("[data-not-yet]");
-  waits.hidden = true;
+  const form = dialog.querySelector("form");
+  const key = form.elements.namedItem("key");
+  const fault = dialog.querySelector("[data-fault]");
+  const submit = async (event) => {
+    event.preventDefault();
+    fault.textContent = await signIn(key.value);
+    if (fault.textContent) key.focus();
+    else dialog.close("signed-in");
+  };
+  fault.textContent = "";
+  dialog.returnValue = "";
+  form.addEventListener("submit", submit);
   dialog.showModal();
   return new Promise((settle) => {
-    const look = async (pressed) => {
-      if (document.hidden) return;
-      if (await renewed()) dialog.close("signed-in");
-      else if (pressed) waits.hidden = false;
-    };
-    const onReturn = () => look(false);
-    const onPress = () => look(true);
-    const button = dialog.querySelector("[data-signed-in]");
-    button.addEventListener("click", onPress);
-    document.addEventListener("visibilitychange", onReturn);
     dialog.addEventListener(
       "close",
       () => {
-        button.removeEventListener("click", onPress);
-        document.removeEventListener("visibilitychange", onReturn);
+        form.removeEventListener("submit", submit);
+        key.value = "";
         settle(dialog.returnValue === "signed-in");
-        dialog.returnValue = "";
       },
       { once: true },
     );
   });
 }
 
-/** Whether there is a session now; this page's token becomes that of the new one. */
-async function renewed() {
+/** Begin a session; why not, or nothing. This page's token becomes that of the new session. */
+async function signIn(key) {
   let response;
   try {
-    response = await fetch(location.href, { credentials: "same-origin", redirect: "manual" });
+    response = await fetch("/login", {
+      method: "POST",
+      headers: { Accept: "application/json" },
+      credentials: "same-origin",
+      body: new URLSearchParams({ key }),
+    });
   } catch (unreachable) {
-    console.info("The server could not be asked for a session.", unreachable.name);
-    return false;
+    console.info("Nobody could be asked for a session.", unreachable.name);
+    return say("unreachable");
   }
-  if (!response.ok) return false;
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  const token = page.querySelector('meta[name="csrf-token"]')?.content;
-  if (!token) return false;
-  document.querySelector('meta[name="csrf-token"]').content = token;
-  for (const field of document.querySelectorAll('input[name="csrf_token"]')) field.value = token;
-  return true;
+  const answer = await response.json();
+  if (!response.ok) return answer.error.message;
+  document.querySelector('meta[name="csrf-token"]').content = answer.csrf_token;
+  for (const field of document.querySelectorAll('input[name="csrf_token"]')) {
+    field.value = answer.csrf_token;
+  }
+  return "";
 }

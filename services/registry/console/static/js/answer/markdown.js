@@ -85,6 +85,7 @@ export function render(block, links) {
     ALLOWED_TAGS: TAGS,
     ALLOWED_ATTR: ATTRIBUTES,
     ALLOWED_URI_REGEXP: WEB,
+    ADD_URI_SAFE_ATTR: ["align", "data-language", "start"], // all others must be URLs of the web
     ALLOW_DATA_ATTR: false,
     ALLOW_ARIA_ATTR: false,
     RETURN_DOM_FRAGMENT: true,

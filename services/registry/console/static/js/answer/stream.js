@@ -14,14 +14,18 @@ const LONGEST_PAUSE = 10_000;
  * Throws `Problem` for a stream that ends with an error.
  */
 export async function read(response, answer, changed) {
+  let done = false;
   for await (const { data } of events(response.body)) {
-    if (data === "[DONE]") return true;
+    if (data === "[DONE]") {
+      done = true; // what follows is the connection's end: left to it, the browser keeps it
+      continue;
+    }
     const chunk = JSON.parse(data);
     if (chunk.error) throw new Problem(response.status, chunk.error, response.headers.get("x-request-id"));
     answer.add(chunk);
     changed();
   }
-  return false;
+  return done;
 }
 
 /**

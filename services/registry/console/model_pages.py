@@ -1,0 +1,98 @@
+"""`/models`: what all visible providers list, searchable, with ids to copy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+from flask import Blueprint, Response
+
+from services.registry.authentication import current_caller
+from services.registry.console import queries
+from services.registry.console.pages import Console
+from services.registry.models.routes import ModelQuery
+from services.registry.models.service import Models, Wanted
+from services.registry.parts import Parts
+from services.registry.schemas import Text
+from shared.domain import DiscoveryStatus
+from shared.store import catalogue, providers
+from shared.store.access import Caller
+from shared.store.catalogue import CatalogueModel
+from shared.store.providers import Provider
+
+ROUTE: Final = "/models"
+PAGE: Final = 100  # models
+_FRESH: Final = (DiscoveryStatus.OK, DiscoveryStatus.NO_MODELS_ROUTE, DiscoveryStatus.PENDING)
+
+
+class PageQuery(ModelQuery):
+    """The query of the page: that of `GET /v1/models`, and a search."""
+
+    q = Text()
+
+
+def add(routes: Blueprint, console: Console) -> None:
+    """Add the route to those of the console."""
+    parts = console.parts
+    models = Models(parts.transactions)
+
+    @routes.get(ROUTE)
+    @console.signed_in
+    def show_models() -> Response:
+        """All that the caller may use, by id."""
+        asked, caller = queries.asked(PageQuery), current_caller()
+        wanted = Wanted(asked.get("provider"), asked.get("tag"), asked.get("q"))
+        after, limit = asked.get("after"), asked.get("limit", PAGE)
+        found, has_more = models.page(caller, wanted, after=after, descending=False, limit=limit)
+        seen = _visible(parts, caller)
+        rows = _rows(parts, found, {row.id: row for row in seen})
+        return console.render(
+            "models/list.html",
+            models=rows,
+            has_stale=any(row["stale"] for row in rows),
+            asked={"q": wanted.q or "", "provider": wanted.provider, "tag": wanted.tag},
+            providers=sorted(seen, key=lambda row: row.name.casefold()),
+            tags=sorted({tag for row in seen for tag in row.tags}),
+            first=queries.here(after=None) if after else None,
+            following=queries.here(after=str(found[-1]["id"])) if has_more else None,
+        )
+
+
+def _visible(parts: Parts, caller: Caller) -> Sequence[Provider]:
+    """The enabled providers that the caller may see."""
+    return [
+        row
+        for row in parts.transactions.read(providers.living)
+        if row.enabled and row.visible_to(caller.owner, admin=caller.is_admin)
+    ]
+
+
+def _rows(
+    parts: Parts, models: Sequence[dict[str, Any]], seen: dict[str, Provider]
+) -> list[dict[str, Any]]:
+    """These models with the age of the list that they come from."""
+    ids = {str(model["provider"]["id"]) for model in models}
+
+    def find(tx: sa.Connection) -> dict[tuple[str, str], CatalogueModel]:
+        return {(row.provider_id, row.upstream_id): row for row in catalogue.models(tx, ids)}
+
+    known = parts.transactions.read(find)
+    rows = []
+    for model in models:
+        shown = model["provider"]
+        upstream_id = str(model["id"]).partition("/")[2]
+        row, provider = known.get((shown["id"], upstream_id)), seen.get(shown["id"])
+        if row is None or provider is None:  # it has vanished since the page was read
+            continue
+        manual = row.source == "manual"
+        rows.append(
+            {
+                **model,
+                "provider": {**shown, "slug": provider.slug},
+                "manual": manual,
+                "listed_at": row.last_seen,
+                "stale": not manual and DiscoveryStatus(shown["status"]) not in _FRESH,
+            }
+        )
+    return rows

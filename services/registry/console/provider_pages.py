@@ -1,0 +1,123 @@
+"""`/providers`: the list, one provider, and the form that adds or changes one."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import sqlalchemy as sa
+from flask import Blueprint, Response, redirect
+
+from services.registry.authentication import current_caller
+from services.registry.chat.jobs import Jobs
+from services.registry.console import queries
+from services.registry.console.pages import Console
+from services.registry.events.documents import document as event_document
+from services.registry.events.service import Feed
+from services.registry.parts import Parts
+from services.registry.providers.catalogue import listing
+from services.registry.providers.documents import document
+from services.registry.providers.listing import Filter, Place
+from services.registry.providers.schemas import ProviderQuery, options_by_default
+from services.registry.providers.service import Providers
+from shared import ids
+from shared.domain import DiscoveryStatus
+from shared.store import catalogue, providers
+from shared.store.access import Caller
+from shared.store.jobs import Wanted
+
+ROUTE: Final = "/providers"
+PAGE: Final = 50  # providers
+SHOWN_MODELS: Final = 200  # of one provider, on its own page; `/models` shows all
+SHOWN_EVENTS: Final = 20
+SHOWN_JOBS: Final = 8
+
+
+def add(routes: Blueprint, console: Console) -> None:
+    """Add the routes to those of the console."""
+    parts = console.parts
+    use = Providers(parts)
+
+    @routes.get("/")
+    @console.signed_in
+    def first() -> Any:
+        """The console begins with the providers."""
+        return redirect(ROUTE, 303)
+
+    @routes.get(ROUTE)
+    @console.signed_in
+    def show_providers() -> Response:
+        """All that the caller may see, newest first."""
+        asked = queries.asked(ProviderQuery)
+        wanted = asked.get("status")
+        status = DiscoveryStatus(wanted) if wanted is not None else None
+        shown = Filter(tuple(asked["tag"]), status, asked.get("q"))
+        place = Place(asked.get("after"), newest_first=True, limit=asked.get("limit", PAGE))
+        seen, has_more = use.list(shown, current_caller(), place)
+        return console.render(
+            "providers/list.html",
+            providers=[document(row, verdict, parts.sealer) for row, verdict in seen],
+            statuses=[one.value for one in DiscoveryStatus],
+            tags=_tags(parts, current_caller()),
+            shown=shown,
+            first=queries.here(after=None) if place.after else None,
+            following=queries.here(after=seen[-1][0].id) if has_more else None,
+        )
+
+    @routes.get(f"{ROUTE}/new")
+    @console.admins_only
+    def show_new_provider() -> Response:
+        """The empty form."""
+        return console.render("providers/form.html", provider=None, options=options_by_default())
+
+    @routes.get(f"{ROUTE}/<reference>")
+    @console.signed_in
+    def show_provider(reference: str) -> Response:
+        """One provider: its state, its models, what happened to it, its jobs."""
+        return console.render("providers/detail.html", **_detail(parts, use, reference))
+
+    @routes.get(f"{ROUTE}/<reference>/edit")
+    @console.admins_only
+    def show_provider_form(reference: str) -> Response:
+        """The form as the provider is now."""
+        provider, verdict = use.get(reference, current_caller())
+        shown = document(provider, verdict, parts.sealer)
+        return console.render("providers/form.html", provider=shown, options=shown["options"])
+
+
+def _tags(parts: Parts, caller: Caller) -> list[str]:
+    """All tags of the providers that the caller may see."""
+
+    def find(tx: sa.Connection) -> list[str]:
+        seen = providers.living(tx)
+        mine = [row for row in seen if row.visible_to(caller.owner, admin=caller.is_admin)]
+        return sorted({tag for row in mine for tag in row.tags})
+
+    return parts.transactions.read(find)
+
+
+def _detail(parts: Parts, use: Providers, reference: str) -> dict[str, Any]:
+    caller = current_caller()
+    provider, verdict = use.get(reference, caller)
+
+    def models(tx: sa.Connection) -> list[dict[str, Any]]:
+        return listing(provider, catalogue.models(tx, [provider.id], gone=True))
+
+    rows = parts.transactions.read(models)
+    timeline, older = Feed(parts.transactions).timeline(
+        provider.id, caller, limit=SHOWN_EVENTS, after=None, newest_first=True
+    )
+    owner = None if caller.is_admin else caller.owner
+    jobs, _ = Jobs(parts).page(
+        Wanted(owner, provider=provider.id), limit=SHOWN_JOBS, after=None, newest_first=True
+    )
+    listed = [row for row in rows if row["gone_at"] is None]
+    return {
+        "provider": document(provider, verdict, parts.sealer),
+        "usual": options_by_default(),
+        "models": listed[:SHOWN_MODELS],
+        "model_count": len(listed),
+        "gone": [row for row in rows if row["gone_at"] is not None][:SHOWN_MODELS],
+        "timeline": [event_document(event) for event in timeline],
+        "has_older": older,
+        "jobs": [{"id": ids.COMPLETION + job.id, "job": job} for job, _ in jobs],
+    }
