@@ -10,10 +10,11 @@ import platform
 from pathlib import Path
 from typing import NoReturn
 
+from deploy.client import CLIENT, is_for_client, is_typing
 from deploy.venv import CannotStart, Venv, ensure, say
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("up", "demo", "ps", "migrate", "config", "keys", "simulate", "test")
+COMMANDS = ("up", "demo", "ps", "migrate", "config", "simulate", "test", *CLIENT)
 GROUPS = {"demo": ("run", "demo"), "test": ("run", "demo", "test")}
 # These say what there is to say without any package: no reason to install first.
 NEED_NOTHING = ("-h", "--help", "--version")
@@ -43,14 +44,18 @@ def unsupported() -> str | None:
 def main(arguments: list[str]) -> int:
     """Exit status where the command could not be started; does not return otherwise."""
     command = next((word for word in arguments if not word.startswith("-")), "")
-    if command not in COMMANDS or any(word in NEED_NOTHING for word in arguments[:2]):
+    for_client = is_for_client(arguments)
+    asks_nothing = not for_client and any(word in NEED_NOTHING for word in arguments[:2])
+    if command not in COMMANDS or asks_nothing:
         from deploy.commands import main as run_command
 
         return run_command(arguments)
     venv = Venv(ROOT)
+    if is_typing(arguments) and venv.missing(GROUPS.get(command, ("run",))):
+        return 1
     try:
         sentence = unsupported()
-        if sentence and not os.environ.get("REDIS_URL"):
+        if sentence and not for_client and not os.environ.get("REDIS_URL"):
             raise CannotStart(sentence)
         ensure(venv, GROUPS.get(command, ("run",)), with_valkey=sentence is None)
     except CannotStart as problem:
@@ -59,11 +64,11 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         say("Stopped while installing; the next start goes on from here.")
         return 130
-    return _become(venv, arguments)
+    return _become(venv, "cli" if for_client else "deploy", arguments)
 
 
-def _become(venv: Venv, arguments: list[str]) -> NoReturn:
+def _become(venv: Venv, package: str, arguments: list[str]) -> NoReturn:
     environ = {key: value for key, value in os.environ.items() if key != "PYTHONHOME"}
     environ["PYTHONPATH"] = str(ROOT)
     # -P: the caller's working directory is never a place to import from.
-    os.execve(venv.python, [str(venv.python), "-P", "-m", "deploy", *arguments], environ)
+    os.execve(venv.python, [str(venv.python), "-P", "-m", package, *arguments], environ)

@@ -12,9 +12,10 @@ import os
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from deploy.bootstrap import ROOT
+from deploy.client import CLIENT, is_for_client
 from deploy.refusal import Refusal
 from shared.config import Settings, load, shown
 from shared.errors import ConfigurationError
@@ -28,6 +29,8 @@ Command = Callable[[argparse.Namespace, Mapping[str, str]], int]
 
 def main(arguments: list[str]) -> int:
     """Run one command; its exit status: 78 for a bad configuration, 1 for other refusals."""
+    if is_for_client(arguments):
+        return _client(arguments)
     parsed, rest = parser().parse_known_args(arguments)
     if rest and parsed.command != "test":
         parser().error(f"unknown arguments: {' '.join(rest)}")
@@ -90,7 +93,10 @@ def parser() -> argparse.ArgumentParser:
         ("config", _config, "show the settings in force, secrets hidden"),
     ):
         add_data_dir(add(name, run, text))
-    command = add("keys", _rotate_master, "look after the keys of this installation")
+    for name, text in CLIENT.items():
+        if name != "keys":  # `main` has handed these on before they get here
+            commands.add_parser(name, help=text)
+    command = add("keys", _rotate_master, CLIENT["keys"])
     actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
     text = "seal everything stored with a new master key, while everything runs"
     action = actions.add_parser("rotate-master", help=text, description=text, allow_abbrev=False)
@@ -148,6 +154,11 @@ def local_settings(environ: Mapping[str, str]) -> tuple[Settings, dict[str, str]
     """Settings and environment of `up` and `demo`: people's Ollama is on localhost."""
     environ = {"DRAGOMAN_OUTBOUND_ALLOW": LOCAL_NETWORKS, **environ}
     return load(environ), environ
+
+
+def _client(arguments: list[str]) -> NoReturn:
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    os.execve(sys.executable, [sys.executable, "-P", "-m", "cli", *arguments], environ)
 
 
 def _up(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:

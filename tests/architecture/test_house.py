@@ -12,7 +12,7 @@ import pytest
 from shared.config import SETTINGS, Setting
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("shared", "services", "deploy", "benchmarks")
+PACKAGES = ("shared", "services", "deploy", "cli", "benchmarks")
 ENTRY_POINTS = re.compile(r"(/__main__\.py|^deploy/)")
 
 
@@ -49,13 +49,13 @@ def test_only_entry_points_read_the_environment() -> None:
 
 
 def test_only_upstream_calls_out() -> None:
-    """Every outgoing call passes the guard; `demo` talks to the registry as any client would."""
+    """Every outgoing call passes the guard; `demo` and the CLI talk to the registry as clients."""
     callers = [
         relative(path)
         for path in product_files()
         if re.search(r"^\s*(import|from) (httpx|aiohttp|requests)\b", path.read_text("utf-8"), re.M)
     ]
-    allowed = ("shared/upstream/", "deploy/", "benchmarks/")
+    allowed = ("shared/upstream/", "deploy/", "cli/", "benchmarks/")
     assert [name for name in callers if not name.startswith(allowed)] == []
 
 

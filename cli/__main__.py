@@ -1,0 +1,20 @@
+"""`python -m cli COMMAND`: what `./dragoman providers …` and the like become."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from cli.app import main
+from cli.exits import Exit
+
+if __name__ == "__main__":
+    try:
+        status = main(sys.argv[1:], os.environ)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        status = Exit.CLOSED_PIPE
+    if status == Exit.CLOSED_PIPE:
+        # Python would try to flush once more at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)

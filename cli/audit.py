@@ -1,0 +1,57 @@
+"""`audit`: who did what, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import click
+
+from cli import wording
+from cli.output import Column
+from cli.session import Session, calls
+
+ROUTE: Final = "/v1/audit"
+
+
+def _actor(entry: Mapping[str, Any]) -> object:
+    actor = entry.get("actor")
+    if not isinstance(actor, Mapping):
+        return actor or "-"
+    return actor.get("name") or actor.get("owner") or actor.get("key_id") or "-"
+
+
+def _detail(entry: Mapping[str, Any]) -> str:
+    detail = entry.get("detail") or {}
+    return ", ".join(
+        f"{name}: {' '.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in detail.items()
+    )
+
+
+COLUMNS = (
+    Column("AT", lambda e: wording.clock(e.get("created_at", e.get("at")))),
+    Column("ACTOR", _actor),
+    Column("ACTION", lambda e: e["action"]),
+    Column("SUBJECT", lambda e: e.get("subject") or "-"),
+    Column("DETAIL", _detail),
+    Column("FROM", lambda e: e.get("remote_address") or "-"),
+    Column("REQUEST", lambda e: e.get("request_id") or "-"),
+)
+
+
+@click.command("audit")
+@click.option("--action", metavar="ACTION", help="Only these, like provider.update.")
+@click.option("--actor", metavar="KEY", help="Only what this key did.")
+@click.option("--subject", metavar="ID", help="Only what was done to this.")
+@click.option("--from", "since", type=wording.Moment(), metavar="TIME", help="A date, or 7d.")
+@click.option("--to", "until", type=wording.Moment(), metavar="TIME", help="Default: now.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
+@calls
+def command(
+    session: Session, limit: int, since: int | None, until: int | None, **wanted: Any
+) -> None:
+    """Show who changed what: providers, keys, sign-ins. For admins."""
+    query = {**wanted, "from": since, "to": until}
+    found = session.api.pages(ROUTE, most=limit, **query)
+    session.out.entries(found, COLUMNS, empty="Nothing of that kind was done.")
