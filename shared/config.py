@@ -6,7 +6,6 @@ faults together, in the form "VARIABLE: expected …, got …". Secrets in URLs 
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from shared import secret_files
+from shared import setting_values as values
 from shared.errors import ConfigurationError
 from shared.keyring import Keyring
 
@@ -39,6 +39,9 @@ class Settings:
     result_ttl: float
     unstored_result_ttl: float
     outbound_allow: str
+    public_hosts: str
+    trusted_proxies: str
+    cors_origins: str
     log_level: str
 
 
@@ -53,186 +56,121 @@ class Setting:
     secret: bool = False
 
 
-class _Expected(ValueError):
-    """The text does not fit; the message says what was expected."""
-
-
-def _path(text: str) -> Path:
-    return Path(text).expanduser().absolute()
-
-
-def _keyring(text: str) -> Keyring | None:
-    return Keyring.parse(text, origin="DRAGOMAN_KEYRING") if text else None
-
-
-def _number(low: float, high: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("nan")
-        if not low <= value <= high:
-            raise _Expected(f"a number of seconds from {low:g} to {high:g}")
-        return value
-
-    return parse
-
-
-def _integer(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
-            raise _Expected(f"a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def _choice(*words: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text.upper() not in words:
-            raise _Expected(f"one of {', '.join(words)}")
-        return text.upper()
-
-    return parse
-
-
-def _database(text: str) -> str:
-    expected = _Expected("sqlite:////absolute/path or postgresql://user:password@host/name")
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        raise expected from None
-    if parts.scheme == "sqlite" and parts.path.startswith("//") and not parts.netloc:
-        return text
-    if parts.scheme in ("postgresql", "postgres") and parts.path.strip("/"):
-        return urlunsplit(parts._replace(scheme="postgresql"))
-    raise expected
-
-
-def _redis(text: str) -> str | None:
-    if not text:
-        return None
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        parts = urlsplit("")
-    network = parts.scheme in ("redis", "rediss") and parts.hostname
-    socket = parts.scheme == "unix" and parts.path.startswith("/")
-    if not network and not socket:
-        raise _Expected("redis://…, rediss://… or unix://…")
-    return text
-
-
-def _outbound(text: str) -> str:
-    for word in filter(None, (part.strip() for part in text.split(","))):
-        if word not in ("loopback", "private"):
-            try:
-                ipaddress.ip_network(word)
-            except ValueError:
-                raise _Expected(
-                    "a comma-separated list of loopback, private and networks like 10.0.0.0/8"
-                ) from None
-    return text
-
-
-def _host(text: str) -> str:
-    if not text or any(ch.isspace() or ch in "/@" for ch in text):
-        raise _Expected("an address or a host name to listen on")
-    return text
-
-
 SETTINGS: Final[dict[str, Setting]] = {
-    "data_dir": Setting("DRAGOMAN_DATA_DIR", "./.dragoman", "where everything local lives", _path),
+    "data_dir": Setting(
+        "DRAGOMAN_DATA_DIR", "./.dragoman", "where everything local lives", values.path
+    ),
     "database_url": Setting(
         "DATABASE_URL",
         "sqlite:///{data_dir}/dragoman.db",
         "the truth: SQLite (one machine) or PostgreSQL",
-        _database,
+        values.database,
         secret=True,
     ),
     "redis_url": Setting(
         "REDIS_URL",
         "",
         "doorbells, events and notices; empty: `up` starts a Valkey of its own",
-        _redis,
+        values.redis,
         secret=True,
     ),
-    "host": Setting("DRAGOMAN_HOST", "127.0.0.1", "address that the registry listens on", _host),
+    "host": Setting(
+        "DRAGOMAN_HOST", "127.0.0.1", "address that the registry listens on", values.host
+    ),
     "port": Setting(
-        "DRAGOMAN_PORT", "8642", "port that the registry listens on", _integer(1, 65535)
+        "DRAGOMAN_PORT", "8642", "port that the registry listens on", values.integer(1, 65535)
     ),
     "registry_workers": Setting(
-        "DRAGOMAN_REGISTRY_WORKERS", "1", "registry processes behind that port", _integer(1, 64)
+        "DRAGOMAN_REGISTRY_WORKERS",
+        "1",
+        "registry processes behind that port",
+        values.integer(1, 64),
     ),
     "keyring": Setting(
         "DRAGOMAN_KEYRING",
         "",
         "the keyring itself, instead of a file",
-        _keyring,
+        values.keyring,
         secret=True,
     ),
     "keyring_file": Setting(
-        "DRAGOMAN_KEYRING_FILE", "{data_dir}/keyring.json", "the keyring's file (0600)", _path
+        "DRAGOMAN_KEYRING_FILE", "{data_dir}/keyring.json", "the keyring's file (0600)", values.path
     ),
     "admin_key_file": Setting(
-        "DRAGOMAN_ADMIN_KEY_FILE", "{data_dir}/admin.key", "the first admin key's file", _path
+        "DRAGOMAN_ADMIN_KEY_FILE", "{data_dir}/admin.key", "the first admin key's file", values.path
     ),
     "lease_seconds": Setting(
         "DRAGOMAN_LEASE_SECONDS",
         "60",
         "a chat worker silent for this long is suspect, for twice this long dead",
-        _number(1, 3600),
+        values.number(1, 3600),
     ),
     "grace_seconds": Setting(
         "DRAGOMAN_GRACE_SECONDS",
         "30",
         "how long a stopping chat worker lets running calls finish",
-        _number(0, 3600),
+        values.number(0, 3600),
     ),
     "discovery_interval": Setting(
         "DRAGOMAN_DISCOVERY_INTERVAL",
         "300",
         "time between two checks of a provider's model list (±10 %)",
-        _number(1, 86400),
+        values.number(1, 86400),
     ),
     "chat_concurrency": Setting(
         "DRAGOMAN_CHAT_CONCURRENCY",
         "2000",
         "calls in flight at most, for each chat worker",
-        _integer(1, 100_000),
+        values.integer(1, 100_000),
     ),
     "queue_limit": Setting(
         "DRAGOMAN_QUEUE_LIMIT",
         "100000",
         "queued jobs at most; beyond it submissions get 429 `queue_full`",
-        _integer(1, 100_000_000),
+        values.integer(1, 100_000_000),
     ),
     "result_ttl": Setting(
         "DRAGOMAN_RESULT_TTL",
         "604800",
         "how long a stored result is kept after its end",
-        _number(1, 31_536_000),
+        values.number(1, 31_536_000),
     ),
     "unstored_result_ttl": Setting(
         "DRAGOMAN_UNSTORED_RESULT_TTL",
         "600",
         'how long a result with `"store": false` is kept after its end',
-        _number(1, 31_536_000),
+        values.number(1, 31_536_000),
     ),
     "outbound_allow": Setting(
         "DRAGOMAN_OUTBOUND_ALLOW",
         "",
         "local networks that providers may live in: loopback, private, CIDR forms; "
         "`up` and `demo` use loopback,private where it is unset",
-        _outbound,
+        values.outbound,
+    ),
+    "public_hosts": Setting(
+        "DRAGOMAN_PUBLIC_HOSTS",
+        "",
+        "host names that requests may name in `Host`, besides addresses and localhost; empty: any",
+        values.hosts,
+    ),
+    "trusted_proxies": Setting(
+        "DRAGOMAN_TRUSTED_PROXIES",
+        "",
+        "addresses and networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed",
+        values.networks,
+    ),
+    "cors_origins": Setting(
+        "DRAGOMAN_CORS_ORIGINS",
+        "",
+        "origins whose pages may call the API, with a key and never with a login; `*`: all",
+        values.origins,
     ),
     "log_level": Setting(
         "DRAGOMAN_LOG_LEVEL",
         "INFO",
         "the least level that is logged",
-        _choice("DEBUG", "INFO", "WARNING", "ERROR"),
+        values.choice("DEBUG", "INFO", "WARNING", "ERROR"),
     ),
 }
 
@@ -241,15 +179,15 @@ assert [field.name for field in fields(Settings)] == list(SETTINGS)  # noqa: S10
 
 def load(environ: Mapping[str, str]) -> Settings:
     """The settings in `environ`; raises ConfigurationError with every fault at once."""
-    values: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     environ, faults = secret_files.read(environ)
     for name, setting in SETTINGS.items():
         text = environ.get(setting.variable, "").strip()
         if not text:
-            text = setting.default.format_map({"data_dir": values.get("data_dir", "")})
+            text = setting.default.format_map({"data_dir": found.get("data_dir", "")})
         try:
-            values[name] = setting.parse(text)
-        except _Expected as expected:
+            found[name] = setting.parse(text)
+        except values.Expected as expected:
             got = "something else (hidden)" if setting.secret and "@" in text else f'"{text}"'
             faults.append(f"{setting.variable}: expected {expected}, got {got}")
         except ConfigurationError as fault:
@@ -260,7 +198,7 @@ def load(environ: Mapping[str, str]) -> Settings:
             faults.append(f"{variable}: expected a setting that exists, got an unknown name")
     if faults:
         raise ConfigurationError(faults)
-    return Settings(**values)
+    return Settings(**found)
 
 
 # Set by the runner for its children; no setting of the user's.

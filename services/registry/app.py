@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from flask import Flask
 
-from services.registry import health, json_bodies, openapi, problems
+from services.registry import health, json_bodies, openapi, origins, problems
 from services.registry.audit import routes as audit
 from services.registry.chat import routes as chat
 from services.registry.checks import routes as checks
 from services.registry.console import routes as console
 from services.registry.events import routes as events
+from services.registry.forwarding import Forwarded
 from services.registry.keys import me
 from services.registry.keys import routes as keys
 from services.registry.models import routes as models
@@ -35,7 +36,10 @@ def create_app(parts: Parts) -> Flask:
         api.register_blueprint(feature.blueprint(parts))
     app.register_blueprint(console.blueprint(parts))
     openapi.register(app, api)
+    origins.register(app, parts.settings)
     problems.register(app)
+    if parts.settings.trusted_proxies:
+        app.wsgi_app = Forwarded(app.wsgi_app, parts.settings.trusted_proxies)  # type: ignore[method-assign] # Flask's documented way
     return app
 
 
