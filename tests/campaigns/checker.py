@@ -25,6 +25,7 @@ class Evidence:
     calls: Mapping[str, Calls]  # mark → calls at the upstream
     live_rows: int = 0  # rows of the job table that have not ended
     tolerated: Collection[str] = ("interrupted", "poisoned")  # codes that the faults explain
+    texts: Mapping[str, str] = field(default_factory=dict)  # mark → answer; else `answer to <mark>`
 
 
 @dataclass(slots=True)
@@ -62,7 +63,8 @@ def check(evidence: Evidence) -> list[Finding]:
                 twice.broken.append(f"{name} was {first}, is {last}")
             answered = evidence.calls.get(entry.mark, Calls()).answered
             if last.status == "completed":
-                if last.content != f"answer to {entry.mark}" or not answered:
+                expected = evidence.texts.get(entry.mark, f"answer to {entry.mark}")
+                if last.content != expected or not answered:
                     wrong.broken.append(f"{name} says {last.content!r}, answered {answered} times")
             elif last.code not in evidence.tolerated:
                 failed.broken.append(f"{name} is {last.status} with {last.code}: {job['error']}")

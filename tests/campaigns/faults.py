@@ -124,8 +124,7 @@ class Faults:
 
     def _kill_extra(self) -> str:
         assert self._stage.extra is not None
-        self._stage.extra.end(signal.SIGKILL)
-        self._stage.extra.start()
+        self._stage.extra.replace(signal.SIGKILL)
         return ""
 
     def flush(self) -> str:

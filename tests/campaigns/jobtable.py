@@ -33,6 +33,28 @@ class JobTable:
         states = self.states()
         return sum(states[state] for state in LIVE)
 
+    def undelivered(self) -> int:
+        """Webhooks that are still to be told."""
+        with self._engine.connect() as connection:
+            query = sa.text("SELECT count(*) FROM webhook_delivery WHERE status = 'pending'")
+            return int(connection.execute(query).scalar_one())
+
+    def holder(self, job_id: str) -> int | None:
+        """The pid of the worker that holds this job; None while none does."""
+        query = sa.text(
+            "SELECT worker.pid FROM chat_job JOIN worker ON worker.id = chat_job.worker_id"
+            " WHERE chat_job.id = :id AND chat_job.state = 'in_progress'"
+        )
+        with self._engine.connect() as connection:
+            return connection.execute(query, {"id": job_id.rpartition("-")[2]}).scalar()
+
+    def has_ended(self, job_id: str) -> bool:
+        """Whether this job is terminal."""
+        query = sa.text("SELECT state FROM chat_job WHERE id = :id")
+        with self._engine.connect() as connection:
+            found = connection.execute(query, {"id": job_id.rpartition("-")[2]}).scalar_one()
+            return found not in LIVE
+
     def running_seconds(self, code: str) -> list[float]:
         """From the first start to the end, of each job that failed with `code`."""
         query = sa.text(

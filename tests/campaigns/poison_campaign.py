@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from pathlib import Path
 
+import httpx
+
+from tests.api import CHAT, chat_body
 from tests.campaigns.checker import Evidence, Finding, check, ends
 from tests.campaigns.faults import Say
+from tests.campaigns.jobtable import JobTable
 from tests.campaigns.load import Load, Shape
 from tests.campaigns.stage import Stage, stage
 from tests.eventually import eventually
@@ -32,7 +37,7 @@ def run(folder: Path, *, seconds: float, seed: int, say: Say) -> list[Finding]:
         try:
             while number == 0 or time.monotonic() < deadline:
                 number += 1
-                if (broken := _poison(setting, f"poison-r-{number}", say)) is not None:
+                if (broken := poisoned(setting, f"poison-r-{number}", say)) is not None:
                     stopped.broken.append(broken)
         finally:
             load.stop()
@@ -43,18 +48,60 @@ def run(folder: Path, *, seconds: float, seed: int, say: Say) -> list[Finding]:
         return [stopped, *check(evidence)]
 
 
-def _poison(setting: Stage, mark: str, say: Say) -> str | None:
-    """Kill the worker at each call of one job; what is wrong with its end, or None."""
-    system, options = setting.system, {"on_interrupt": "retry"}
-    sim = {"latency": POISON_SECONDS}
-    job_id = system.api.submit(setting.model, mark, sim=sim, background_options=options)
-    for loss in range(1, LOSSES + 1):
-        eventually(lambda: setting.upstream.calls_of(mark).in_flight, NOTICE_SECONDS + 30)
-        pid = system.signal("chat-worker", signal.SIGKILL)
-        say(f"{mark} has killed worker {pid} ({loss} of {LOSSES})")
+def poisoned(setting: Stage, mark: str, say: Say) -> str | None:
+    """Kill whichever worker runs one job, until it has ended; what is wrong with that, or None."""
+    system, table = setting.system, JobTable(setting.system.database_url)
+    job_id = _submitted(setting, mark)
+    killed = 0
+
+    def runs_or_has_ended() -> bool:
+        return setting.upstream.calls_of(mark).in_flight > 0 or table.has_ended(job_id)
+
+    while killed <= LOSSES:
+        eventually(runs_or_has_ended, NOTICE_SECONDS + 30)
+        if table.has_ended(job_id):
+            break
+        if (pid := table.holder(job_id)) is None or not _kill(setting, pid):
+            time.sleep(0.05)  # killed by somebody else meanwhile
+            continue
+        killed += 1
+        say(f"{mark} has killed worker {pid} ({killed} of {LOSSES})")
         eventually(lambda: not setting.upstream.calls_of(mark).in_flight, 10)
+    system.api.healthy(60)
     job = system.api.ended([job_id], NOTICE_SECONDS + 30)[job_id]
     begun = setting.upstream.calls_of(mark).begun
     if job["error"] is None or job["error"]["code"] != "poisoned" or begun > LOSSES:
         return f"{job_id} ({mark}): {job['status']}, {job['error']}, called {begun} times"
     return None
+
+
+def _submitted(setting: Stage, mark: str) -> str:
+    """Its id, also where the registry is away for a while: the key makes repeating safe."""
+    body = chat_body(
+        setting.model,
+        mark,
+        background=True,
+        background_options={"on_interrupt": "retry"},
+        sim={"latency": POISON_SECONDS},
+    )
+
+    def accepted() -> str | None:
+        try:
+            answer = setting.system.api.http.post(
+                CHAT, json=body, headers={"Idempotency-Key": mark}
+            )
+        except httpx.TransportError:
+            return None
+        return str(answer.json()["id"]) if answer.status_code == 202 else None
+
+    return eventually(accepted, 60, every=0.2)
+
+
+def _kill(setting: Stage, pid: int) -> bool:
+    if setting.extra is not None and setting.extra.replace(signal.SIGKILL, pid=pid):
+        return True
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ class Extra:
         self._module = module
         self._environ = environ
         self._process: subprocess.Popen[bytes] | None = None
+        self._replacing = threading.Lock()
 
     @property
     def pid(self) -> int:
@@ -56,6 +58,15 @@ class Extra:
             process.send_signal(signal.SIGCONT)
             process.send_signal(number)
             process.wait(60)
+
+    def replace(self, number: signal.Signals, *, pid: int | None = None) -> bool:
+        """End it and start it anew, from any thread; False when it is not `pid` any more."""
+        with self._replacing:
+            if pid is not None and not (self.alive and self.pid == pid):
+                return False
+            self.end(number)
+            self.start()
+            return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ class CallOptions(msgspec.Struct):
     good_after: int | None = None  # calls of this mark after this many are answered normally
     # Of streams; times in seconds, places in chunks, the first is 0 (see `_streams.Pace`).
     words: int | None = None  # of the counting one's answer, each a chunk; None: its own
+    marked: bool = False  # the mark is the first of them
     every: float | None = None  # None: the simulator's own
     pause: float = 0.0
     pause_before: int = 1

@@ -33,17 +33,22 @@ def list_models(ids: Sequence[str]) -> Any:
     return {"object": "list", "data": entries}
 
 
-def text_of(words: int) -> str:
-    """What a call with `"sim": {"words": n}` is told: n words, each a chunk of a stream."""
-    return " ".join(f"word{number}" for number in range(words))
+def text_of(words: int, mark: str = "") -> str:
+    """What a call with `"sim": {"words": n}` is told: n words, each a chunk of a stream.
+
+    With `"marked": true` its mark comes before them.
+    """
+    spoken = " ".join(f"word{number}" for number in range(words))
+    return f"{mark} {spoken}" if mark else spoken
 
 
 def complete(request: Mapping[str, Any], model: str) -> Any:
     """OpenAI's completion whose text names the mark."""
     mark = request.get("user", "")
     message: dict[str, Any] = {"role": "assistant", "content": f"answer to {mark}"}
-    if words := (request.get("sim") or {}).get("words"):
-        message["content"] = text_of(words)
+    sim = request.get("sim") or {}
+    if words := sim.get("words"):
+        message["content"] = text_of(words, mark if sim.get("marked") else "")
     called = _tools.calls(request, f"call-{mark}-")
     if called:
         message = {"role": "assistant", "content": None, "tool_calls": called}
