@@ -82,3 +82,46 @@ def test_a_malformed_keyring_is_one_of_the_faults_and_is_not_shown() -> None:
 def test_a_fault_in_a_url_with_a_password_does_not_show_it() -> None:
     (fault,) = faults({"DATABASE_URL": "postgres//me:s3cret@db/dragoman"})
     assert "s3cret" not in fault
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "value"),
+    [
+        (
+            "CORS_ORIGINS",
+            " https://App.test/, http://localhost:3000",
+            "https://app.test,http://localhost:3000",
+        ),
+        ("CORS_ORIGINS", "*", "*"),
+        ("PUBLIC_HOSTS", "Dragoman.Example.com., b", "dragoman.example.com,b"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.1,::1", "10.0.0.0/8,192.0.2.1/32,::1/128"),
+    ],
+)
+def test_who_may_call_from_where_is_read_in_one_spelling(
+    variable: str, text: str, value: str
+) -> None:
+    settings = config.load({f"DRAGOMAN_{variable}": text})
+    assert getattr(settings, variable.lower()) == value
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("CORS_ORIGINS", "app.test"),
+        ("CORS_ORIGINS", "https://app.test/path"),
+        ("CORS_ORIGINS", "https://"),
+        ("CORS_ORIGINS", "https://me@app.test"),
+        ("CORS_ORIGINS", "https://app.test:port"),
+        ("CORS_ORIGINS", "null"),
+        ("CORS_ORIGINS", "https://[::1"),
+        ("CORS_ORIGINS", "ftp://app.test"),
+        ("PUBLIC_HOSTS", "https://app.test"),
+        ("PUBLIC_HOSTS", "app.test:8642"),
+        ("PUBLIC_HOSTS", "*.app.test"),
+        ("TRUSTED_PROXIES", "proxy.test"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+    ],
+)
+def test_a_spelling_that_means_nothing_is_refused(variable: str, text: str) -> None:
+    (fault,) = faults({f"DRAGOMAN_{variable}": text})
+    assert fault.startswith(f"DRAGOMAN_{variable}: expected a comma-separated list of ")
