@@ -26,7 +26,8 @@ from shared.config import Settings
 from shared.crypto import Sealer, load_keyring
 from shared.errors import ConfigurationError
 from shared.keyring import Keyring, KeyringFile
-from shared.store import leases, opening, sealed
+from shared.store import audit, leases, opening, sealed
+from shared.store.audit import COMMAND_LINE, Action
 from shared.store.opening import open_store
 from shared.store.schema import installation
 from shared.store.sealed import COLUMNS
@@ -130,7 +131,9 @@ class Rotation:
         keyring = self._keyring()
         if (kid := keyring.coming) is None:
             raise Refusal("Expected a key that waits to be used, got none. Begin with --stage add.")
-        self._set_proofs(lambda proofs: proofs | {kid: opening.prove(Sealer(keyring.promoted()))})
+        self._set_proofs(
+            "use", lambda proofs: proofs | {kid: opening.prove(Sealer(keyring.promoted()))}
+        )
         self._change(lambda k: k.promoted() if k.coming == kid else k)
         self._say(f"Key {kid} seals from now on.")
 
@@ -167,7 +170,8 @@ class Rotation:
         free = keyring.old - set(used)
         # In this order: in between, the file holds more than the database asks for.
         self._set_proofs(
-            lambda proofs: {kid: proof for kid, proof in proofs.items() if kid not in free}
+            "retire",
+            lambda proofs: {kid: proof for kid, proof in proofs.items() if kid not in free},
         )
         self._change(lambda k: k.without(free & k.old))
         for kid in sorted(free):
@@ -195,11 +199,15 @@ class Rotation:
         counts = partial(sealed.count_sealed_with, kid=kid)
         return self._store.read(lambda tx: sum(counts(tx, column) for column in COLUMNS))
 
-    def _set_proofs(self, how: Callable[[dict[str, str]], dict[str, str]]) -> None:
+    def _set_proofs(self, stage: str, how: Callable[[dict[str, str]], dict[str, str]]) -> None:
         def write(tx: sa.Connection) -> None:
             # Locked: `migrate` reads it too, and SQLite has the whole database locked anyway.
             query = sa.select(installation.c.keyring_proof).with_for_update()
-            proofs = how(opening.by_key(tx.execute(query).scalar_one()))
+            before = opening.by_key(tx.execute(query).scalar_one())
+            proofs = how(before)
+            if changed := sorted(before.keys() ^ proofs.keys()):
+                detail = {"stage": stage, "keys": changed}
+                audit.append(tx, COMMAND_LINE, Action.KEYRING_ROTATE, at=time.time(), detail=detail)
             tx.execute(sa.update(installation).values(keyring_proof=" ".join(proofs.values())))
 
         self._store.write(write)

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
 
 from shared.config import Settings, without_password
 from shared.crypto import Sealer, load_sealer
 from shared.errors import ConfigurationError
 from shared.keyring import Keyring
-from shared.store import access
+from shared.store import access, audit
+from shared.store.audit import COMMAND_LINE, Action
 from shared.store.database import UNAVAILABLE, Database, reason_of
 from shared.store.opening import SCHEMA_REVISION, check_keyring, prove
 from shared.store.schema import installation
@@ -51,7 +54,10 @@ def migrate(settings: Settings) -> MigrationReport:
         with database.write() as tx:
             if tx.dialect.name != "sqlite":
                 tx.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+            before = _revision(tx)
             upgrade(tx)
+            if before != SCHEMA_REVISION:
+                _tell(tx, Action.SCHEMA_MIGRATE, {"from": before, "to": SCHEMA_REVISION})
             sealer, keyring_created = _keyring(tx, settings)
             admin_key_created = _admin_key(tx, settings)
             _prove(tx, sealer)
@@ -125,7 +131,7 @@ def _admin_key(tx: sa.Connection, settings: Settings) -> Path | None:
         write_secret(path, secret.reveal() + "\n")
         created = path
     if not access.has_digest(tx, access.digest(secret.reveal())):
-        access.add_key(
+        key_id = access.add_key(
             tx,
             secret,
             name="first admin key",
@@ -133,7 +139,20 @@ def _admin_key(tx: sa.Connection, settings: Settings) -> Path | None:
             role=access.Role.ADMIN,
             now=time.time(),
         )
+        _tell(tx, Action.KEY_CREATE, {"role": access.Role.ADMIN.value}, subject=key_id)
     return created
+
+
+def _revision(tx: sa.Connection) -> int | None:
+    """The schema's revision; None where there is no schema yet."""
+    head = MigrationContext.configure(tx).get_current_revision()
+    return None if head is None else int(head)
+
+
+def _tell(
+    tx: sa.Connection, action: Action, detail: Mapping[str, Any], *, subject: str | None = None
+) -> None:
+    audit.append(tx, COMMAND_LINE, action, at=time.time(), subject=subject, detail=detail)
 
 
 def write_secret(path: Path, text: str) -> None:
