@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from services.chat_worker import outcomes, targets
+from services.chat_worker import outcomes, targets, told
 from services.chat_worker.publishing import Publishing
 from services.chat_worker.record import Record
 from shared import telemetry
@@ -63,16 +63,22 @@ class Call:
         telemetry.job_id.set(self.job.id)
         telemetry.request_id.set(self.job.request_id)
         try:
-            return await self._run()
+            outcome = await self._run()
+            told.note(self.job, outcome)
+            return outcome
         finally:
             if self.publishing is not None:
                 self.publishing.end()
 
     def cut_off(self) -> Outcome:
         """The outcome when this process ends before the answer came."""
-        if not self._record.sent:
-            return outcomes.released(self.job)
-        return self._record.failed(Interrupted(may_have_been_billed=True), tells_of_provider=False)
+        if self._record.sent:
+            lost = Interrupted(may_have_been_billed=True)
+            outcome = self._record.failed(lost, tells_of_provider=False)
+        else:
+            outcome = outcomes.released(self.job)
+        told.note(self.job, outcome)
+        return outcome
 
     async def _run(self) -> Outcome:
         record = self._record

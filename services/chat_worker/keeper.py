@@ -11,37 +11,27 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final
 
 from services.chat_worker.engine import Engine
 from services.chat_worker.incarnation import Incarnation
 from services.chat_worker.outage import Outage
+from services.chat_worker.tidying import SWEEP_LEADER, Reporter, Tidying
 from services.chat_worker.unpublished import Unpublished
 from services.chat_worker.unwritten import Unwritten
 from shared.crypto import Sealer
 from shared.domain import JobState
-from shared.store import jobs, leases
+from shared.store import jobs
 from shared.store.database import UNAVAILABLE, Database
 from shared.store.jobs import Fence, Outcome, Retention
 
 CLAIM_BATCH: Final = 256
 TURN_SECONDS: Final = 1.0  # ± 20 %, so that workers do not look in step
 SETTLE_SECONDS: Final = 0.010  # how long a claim waits for 5 % of the places to be free
-SWEEP_LEADER: Final = "sweep"
 REST_AFTER_DEFECT: Final = 1.0
 
 logger = logging.getLogger(__name__)
-
-
-class Reporter(Protocol):
-    """Who wants to know what was committed."""
-
-    def ended(self, job_ids: Sequence[str]) -> None:
-        """These jobs are terminal now."""
-
-    def more_work(self) -> None:
-        """A full batch was claimed; there may be work for others too."""
 
 
 class Keeper:
@@ -76,9 +66,16 @@ class Keeper:
         self._claiming = True
         self._claim_lock = threading.Lock()  # held from the claim to the hand-over
         self._stopping = False
-        self._purging = False
+        self._tidying = Tidying(
+            database,
+            self._incarnation,
+            lease_seconds=lease_seconds,
+            retention=retention,
+            reporter=reporter,
+            clock=clock,
+        )
         self._suspicious = False
-        self._swept_at = self._checked_at = float("-inf")  # by the monotonic clock
+        self._checked_at = float("-inf")  # by the monotonic clock
         self._outage = Outage()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
 
@@ -107,7 +104,7 @@ class Keeper:
     def purge(self) -> None:
         """Delete results past their time, soon."""
         with self._wake:
-            self._purging = True
+            self._tidying.wanted = True
             self._wake.notify()
 
     def look_for_lost(self) -> None:
@@ -167,7 +164,9 @@ class Keeper:
     def _pending(self) -> bool:
         claimable = self._rung and self._claiming and self._engine.free > 0
         waiting = self._unwritten or self._unpublished
-        return bool(self._stopping or waiting or claimable or self._purging or self._suspicious)
+        return bool(
+            self._stopping or waiting or claimable or self._tidying.wanted or self._suspicious
+        )
 
     def _turn(self) -> bool:
         """One round; True when the next should follow at once."""
@@ -180,11 +179,7 @@ class Keeper:
         if now - self._checked_at >= TURN_SECONDS or self._suspicious:
             self._checked_at, self._suspicious = now, False
             self._reconcile()
-        if now - self._swept_at >= min(2.0, self._lease / 4):
-            self._swept_at = now
-            self._sweep()
-        if self._purging:
-            self._purging = self._purge_batch()
+        self._rung = self._tidying.turn() or self._rung
         return self._claim()
 
     def _publish(self) -> None:
@@ -219,28 +214,6 @@ class Keeper:
         for fence in rows - calls - self._unwritten.claims():
             logger.warning("released an unknown claim", extra={"job": fence[0]})
             self._unwritten.add(Outcome(*fence, state=JobState.QUEUED, extra_calls=-1))
-
-    def _sweep(self) -> None:
-        with self._database.write() as tx:
-            holder, seconds = self._incarnation.worker_id, min(10.0, self._lease)
-            if not leases.lead(tx, SWEEP_LEADER, holder=holder, seconds=seconds):
-                return
-            swept = jobs.sweep(tx, now=self._clock(), retention=self._retention)
-        if swept.workers:
-            logger.warning(
-                "swept dead workers",
-                extra={
-                    "workers": list(swept.workers),
-                    "requeued": len(swept.requeued),
-                    "ended": len(swept.ended),
-                },
-            )
-        self._rung = self._rung or bool(swept.requeued)
-        self._reporter.ended(swept.ended)
-
-    def _purge_batch(self) -> bool:
-        with self._database.write() as tx:
-            return jobs.purge(tx, now=self._clock()) > 0
 
     def _claim(self) -> bool:
         if self._told_to_stop() or (want := self._places()) <= 0:

@@ -24,6 +24,7 @@ LOCK_TIMEOUT_MS: Final = 5_000
 LOCK_LOOK_MS: Final = 1
 IDLE_IN_TRANSACTION_MS: Final = 10_000
 MINIMUM_SQLITE: Final = (3, 35, 0)  # RETURNING
+LOCK_NOT_AVAILABLE: Final = "55P03"  # PostgreSQL's documentation, Appendix A
 
 # What a database that is away, restarting, locked, full or read-only for now raises (InternalError
 # is SQLSTATE class 25: a primary that fails over, a session that was idle for too long). A
@@ -34,6 +35,14 @@ UNAVAILABLE: Final = (
     exc.InternalError,
     exc.TimeoutError,
 )
+
+
+def is_lock_timeout(fault: Exception) -> bool:
+    """Whether the database did answer: that somebody else held a lock for over 5 s."""
+    orig = getattr(fault, "orig", None)
+    if isinstance(orig, sqlite3.OperationalError):
+        return getattr(orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    return getattr(orig, "sqlstate", None) == LOCK_NOT_AVAILABLE
 
 
 def reason_of(fault: Exception) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -230,3 +231,24 @@ def test_an_earlier_lost_call_may_have_been_billed_whatever_became_of_this_one()
     outcome, _ = run(PlayedClient(refuses, refuses, refuses), claimed(interrupts=1))
     assert outcome.may_have_been_billed is True
     assert opened(outcome, jobs.ERROR)["may_have_been_billed"] is True
+
+
+@pytest.mark.parametrize(
+    ("script", "changes", "told"),
+    [
+        (answers, {}, None),
+        (is_cut_off, {}, "the job failed"),
+        (refuses, {"on_unavailable": "wait"}, "the job waits again"),
+    ],
+)
+def test_a_call_that_did_not_complete_has_one_line_in_the_log(
+    script: Script, changes: dict[str, Any], told: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    outcome, _ = run(PlayedClient(script), claimed(**changes))
+    lines = [record for record in caplog.records if record.name == "services.chat_worker.told"]
+    assert [line.message for line in lines] == ([told] if told else [])
+    for line in lines:
+        found = cast(Any, line)
+        assert (found.provider, found.code) == ("a", outcome.error_code)
+        assert (found.attempt, found.worker) == (1, "wrk_1")
