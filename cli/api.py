@@ -6,37 +6,21 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
-from urllib.parse import quote
 
 import httpx
 
 from cli.connection import Server
 from cli.failures import Refused, Unreachable
+from cli.routes import CHAT, LONGEST_WAIT, MOST_A_PAGE, Document
 
-CHAT: Final = "/v1/chat/completions"
-TERMINAL: Final = frozenset({"completed", "failed", "cancelled"})
-MOST_A_PAGE: Final = 100
-LONGEST_WAIT: Final = 60  # seconds: what `Prefer: wait` is clipped to
 _CONNECT: Final = 5.0
 _ANSWER: Final = 60.0
 _MARGIN: Final = 15.0  # seconds beyond what the server was asked to wait
-
-Document = dict[str, Any]
 
 
 def timeout(read: float) -> httpx.Timeout:
     """The bounds of a call whose answer may take `read` seconds to begin."""
     return httpx.Timeout(_ANSWER, connect=_CONNECT, read=read)
-
-
-def job_path(job_id: str, rest: str = "") -> str:
-    """The path of a job, or of what is below it."""
-    return f"{CHAT}/{quote(job_id, safe='')}{rest}"
-
-
-def provider_path(reference: str, rest: str = "") -> str:
-    """The path of a provider by id or slug, or of what is below it."""
-    return f"/v1/providers/{quote(reference, safe='')}{rest}"
 
 
 class Api:
@@ -79,9 +63,15 @@ class Api:
             )
         return succeeded(answer)
 
-    def get(self, path: str, *, wait: int | None = None, **query: Any) -> Document:
+    def send(self, method: str, path: str, body: Any = None, **options: Any) -> Document:
+        """The document that `call` is answered with; empty where the answer has none."""
+        return document(self.call(method, path, body, **options))
+
+    def get(
+        self, path: str, *, wait: int | None = None, patience: float = _ANSWER, **query: Any
+    ) -> Document:
         """The document at a path; arguments of the query that are None are left out."""
-        return document(self.call("GET", path, query=query, wait=wait))
+        return self.send("GET", path, query=query, wait=wait, patience=patience)
 
     def pages(self, path: str, *, most: int | None = None, **query: Any) -> Iterator[Document]:
         """The entries of a list, page by page as they are wanted, `most` at most."""

@@ -9,7 +9,7 @@ import click
 
 from cli import audit, chat, completion, events, jobs, keys, models, providers, usage, wording
 from cli.exits import Exit
-from cli.failures import Failure, Refused
+from cli.failures import Declined, Failure, Refused, Stopped
 from cli.session import App
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def _elsewhere(name: str) -> click.Command:
             f"Expected `./dragoman {name}`, which is no command of `python -m cli`."
         )
 
-    return click.Command(name.split()[-1], callback=tell, hidden=True, add_help_option=False)
+    text = f"See `./dragoman {name} --help`."
+    return click.Command(name.split()[-1], callback=tell, help=text, add_help_option=False)
 
 
 for _name in ELSEWHERE:
@@ -85,7 +86,8 @@ def main(
 
 def tell(failure: Failure) -> None:
     """Show why a command failed; of a refusal also where, its code and the request."""
-    click.secho("Error: ", err=True, fg="red", nl=False)
+    if not isinstance(failure, Declined | Stopped):
+        click.secho("Error: ", err=True, fg="red", nl=False)
     click.echo(wording.safe(failure), err=True)
     if isinstance(failure, Refused) and failure.particulars:
         click.secho(f"  ({wording.safe(failure.particulars)})", err=True, dim=True)

@@ -14,15 +14,8 @@ from cli.session import Session, calls
 ROUTE: Final = "/v1/audit"
 
 
-def _actor(entry: Mapping[str, Any]) -> object:
-    actor = entry.get("actor")
-    if not isinstance(actor, Mapping):
-        return actor or "-"
-    return actor.get("name") or actor.get("owner") or actor.get("key_id") or "-"
-
-
 def _detail(entry: Mapping[str, Any]) -> str:
-    detail = entry.get("detail") or {}
+    detail = entry["detail"] or {}
     return ", ".join(
         f"{name}: {' '.join(map(str, value)) if isinstance(value, list) else value}"
         for name, value in detail.items()
@@ -30,13 +23,13 @@ def _detail(entry: Mapping[str, Any]) -> str:
 
 
 COLUMNS = (
-    Column("AT", lambda e: wording.clock(e.get("created_at", e.get("at")))),
-    Column("ACTOR", _actor),
+    Column("AT", lambda e: wording.clock(e["at"])),
+    Column("ACTOR", lambda e: e["actor"]["name"] or e["actor"]["owner"] or "-"),
     Column("ACTION", lambda e: e["action"]),
-    Column("SUBJECT", lambda e: e.get("subject") or "-"),
+    Column("SUBJECT", lambda e: e["subject"] or "-"),
     Column("DETAIL", _detail),
-    Column("FROM", lambda e: e.get("remote_address") or "-"),
-    Column("REQUEST", lambda e: e.get("request_id") or "-"),
+    Column("FROM", lambda e: e["address"] or "-"),
+    Column("REQUEST", lambda e: e["request_id"] or "-"),
 )
 
 

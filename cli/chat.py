@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from typing import Any, Final
 
 import click
 
 from cli import completing
-from cli.api import CHAT, document
 from cli.conversation import Conversation, answer_of, converse
+from cli.routes import CHAT, MODELS
 from cli.session import Session, calls
 
 FOREGROUND_SECONDS: Final = 605.0  # the server ends plain calls after 590
@@ -53,15 +52,15 @@ def command(
     if asked is None:
         converse(session, talk)
     elif background:
-        job = _submit(session, talk.body(asked))
+        job = session.api.send("POST", CHAT, {**talk.body(asked), "background": True})
         if session.out.as_json:
             session.out.document(job)
         else:
             session.out.say(f"`./dragoman jobs watch {job['id']}` follows it.")
             click.echo(job["id"])
     elif session.out.as_json:
-        answer = session.api.call("POST", CHAT, talk.body(asked), patience=FOREGROUND_SECONDS)
-        session.out.document(document(answer))
+        body = talk.body(asked)
+        session.out.document(session.api.send("POST", CHAT, body, patience=FOREGROUND_SECONDS))
     else:
         answer_of(session, talk, asked)
 
@@ -73,13 +72,9 @@ def _question(prompt: tuple[str, ...]) -> str | None:
     return "\n\n".join(parts) or None
 
 
-def _submit(session: Session, body: Mapping[str, Any]) -> dict[str, Any]:
-    return document(session.api.call("POST", CHAT, {**body, "background": True}))
-
-
 def _only_model(session: Session) -> str:
     """The model where there is no choice; else it is asked for, or a UsageError names some."""
-    listed = [str(row["id"]) for row in session.api.get("/v1/models")["data"]]
+    listed = [str(row["id"]) for row in session.api.get(MODELS)["data"]]
     if len(listed) == 1:
         return listed[0]
     if not listed:

@@ -12,6 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from cli.failures import Failure
+from cli.routes import CHAT, KEYS, MODELS, PROVIDERS
 from cli.session import App
 
 SECONDS: Final = 1
@@ -30,9 +31,7 @@ def _completer(ask: Ask) -> Callable[[click.Context, click.Parameter, str], Foun
             with app.session(context.params) as session:
 
                 def get(path: str, **query: Any) -> dict[str, Any]:
-                    answer = session.api.call("GET", path, query=query, patience=SECONDS)
-                    found: dict[str, Any] = answer.json()
-                    return found
+                    return session.api.get(path, patience=SECONDS, **query)
 
                 return [item for item in ask(get, incomplete) if item.value.startswith(incomplete)]
         except (Failure, click.ClickException, ValueError):
@@ -42,23 +41,23 @@ def _completer(ask: Ask) -> Callable[[click.Context, click.Parameter, str], Foun
 
 
 def _providers(get: Callable[..., dict[str, Any]], incomplete: str) -> Found:
-    listed = get("/v1/providers", limit=MOST)["data"]
+    listed = get(PROVIDERS, limit=MOST)["data"]
     return [CompletionItem(row["slug"], help=row["discovery"]["status"]) for row in listed]
 
 
 def _models(get: Callable[..., dict[str, Any]], incomplete: str) -> Found:
     slug, slash, _ = incomplete.partition("/")
-    listed = get("/v1/models", provider=slug if slash else None)["data"]
+    listed = get(MODELS, provider=slug if slash else None)["data"]
     return [CompletionItem(row["id"], help=row["provider"]["status"]) for row in listed]
 
 
 def _jobs(get: Callable[..., dict[str, Any]], incomplete: str) -> Found:
-    listed = get("/v1/chat/completions", limit=MOST, order="desc")["data"]
+    listed = get(CHAT, limit=MOST, order="desc")["data"]
     return [CompletionItem(row["id"], help=f"{row['status']} {row['model']}") for row in listed]
 
 
 def _keys(get: Callable[..., dict[str, Any]], incomplete: str) -> Found:
-    listed = get("/v1/keys", limit=MOST, order="desc")["data"]
+    listed = get(KEYS, limit=MOST, order="desc")["data"]
     return [CompletionItem(k["id"], help=k["name"]) for k in listed if k["revoked_at"] is None]
 
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 import click
 
 from cli import completing, wording
-from cli.api import LONGEST_WAIT, MOST_A_PAGE
 from cli.output import Column
+from cli.routes import LONGEST_WAIT, MOST_A_PAGE
 from cli.session import Session, calls
 
 ROUTE: Final = "/v1/events"
@@ -65,7 +65,7 @@ def command(
 
     With --after and without --limit: everything behind that number.
     """
-    wanted = {"type": type_, "provider": provider}
+    wanted: dict[str, Any] = {"type": type_, "provider": provider}
     if limit is None and after is None:
         limit = LATEST
     newest: deque[Mapping[str, Any]] = deque(maxlen=limit)

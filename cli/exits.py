@@ -25,7 +25,8 @@ class Exit(IntEnum):
 MEANING: Final[Mapping[Exit, str]] = MappingProxyType(
     {
         Exit.OK: "done",
-        Exit.FAILED: "the server refused or failed, or a file could not be read or written",
+        Exit.FAILED: "the server refused or failed, or a file could not be read or written, or a "
+        "question was answered with no",
         Exit.USAGE: "the command was not understood, or something it needs was not given",
         Exit.NOT_FOUND: "there is no such provider, model, job or key (404)",
         Exit.NOT_ALLOWED: "no key, a key that is not valid, or one that may not do this (401, 403)",

@@ -28,6 +28,16 @@ class Unreachable(Failure):
     exit = Exit.UNREACHABLE
 
 
+class Declined(Failure):
+    """Somebody was asked, and said no."""
+
+
+class Stopped(Failure):
+    """Somebody ended it from outside."""
+
+    exit = Exit.INTERRUPTED
+
+
 class JobFailed(Failure):
     """What was asked for was done, and its result is no success."""
 

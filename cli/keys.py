@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any, Final
-from urllib.parse import quote
+from typing import Any
 
 import click
 
-from cli import completing, wording
+from cli import completing, routes, wording
 from cli.output import Column
 from cli.session import Session, calls
-
-ROUTE: Final = "/v1/keys"
 
 
 def _state(key: Mapping[str, Any]) -> str:
@@ -51,9 +48,8 @@ def group() -> None:
 @calls
 def list_(session: Session, owner: str | None, revoked: bool) -> None:
     """List the keys. For admins; secrets are never shown."""
-    found = (
-        key for key in session.api.pages(ROUTE, owner=owner) if revoked or key["revoked_at"] is None
-    )
+    listed = session.api.pages(routes.KEYS, owner=owner)
+    found = (key for key in listed if revoked or key["revoked_at"] is None)
     session.out.entries(found, COLUMNS, empty="There is no such key.")
 
 
@@ -86,7 +82,7 @@ def create(
     given = {"requests_per_minute": requests_per_minute, "tokens_per_day": tokens_per_day}
     if limits := {k: value for k, value in given.items() if value is not None}:
         body["limits"] = limits
-    made = session.api.call("POST", ROUTE, body).json()
+    made = session.api.send("POST", routes.KEYS, body)
     if session.out.as_json:
         session.out.document(made)
         return
@@ -104,7 +100,7 @@ def create(
 @calls
 def revoke(session: Session, key_id: str, yes: bool) -> None:
     """End a key at once. Its owner's jobs stay. For admins."""
-    path = f"{ROUTE}/{quote(key_id, safe='')}"
+    path = routes.key(key_id)
     key = session.api.get(path)
     who = f"{key['name']!r} of {key['owner']}, last used {wording.ago(key['last_used_at'])}"
     session.confirm(f"Revoke {key['id']} ({who})?", yes=yes)

@@ -6,6 +6,7 @@ import click
 
 from cli import completing, wording
 from cli.output import Column
+from cli.routes import MODELS
 from cli.session import Session, calls
 
 COLUMNS = (
@@ -28,7 +29,7 @@ COLUMNS = (
 @calls
 def command(session: Session, text: str | None, provider: str | None, tag: str | None) -> None:
     """List the models of all providers, or those whose id holds TEXT."""
-    listed = session.api.get("/v1/models", provider=provider, tag=tag)["data"]
+    listed = session.api.get(MODELS, provider=provider, tag=tag)["data"]
     wanted = (text or "").casefold()
     session.out.entries(
         (model for model in listed if wanted in model["id"].casefold()),

@@ -6,14 +6,14 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from cli import wording
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.table import Table
 
 Document = Mapping[str, Any]
 UNBOUNDED: Final = 10_000  # columns: what no terminal shows is not cut off for its sake
@@ -79,7 +79,7 @@ class Output:
                     for column, cell in cells
                 )
             )
-        self._console(sys.stdout).print(table)
+        self._print(table)
 
     def facts(self, facts: Iterable[tuple[str, object]]) -> None:
         """Names and values, one a line; those without a value are left out."""
@@ -94,7 +94,7 @@ class Output:
                 text = wording.safe(value)
                 known = name == "state" and text in wording.STYLES
                 table.add_row(name, Text(text, wording.STYLES[text] if known else ""))
-        self._console(sys.stdout).print(table)
+        self._print(table)
 
     def text(self, text: str) -> None:
         """A part of an answer: as it is into a pipe or file, without control on a terminal."""
@@ -120,7 +120,13 @@ class Output:
         """A message that only says how things stand."""
         self.say(text, style="dim")
 
-    def _console(self, file: IO[str]) -> Console:
+    def _print(self, table: Table) -> None:
+        """Print a table without the blanks that fill its lines up."""
         from rich.console import Console
 
-        return Console(file=file, width=None if file.isatty() else UNBOUNDED, highlight=False)
+        width = None if self.is_terminal else UNBOUNDED
+        console = Console(file=sys.stdout, width=width, highlight=False)
+        with console.capture() as printed:
+            console.print(table)
+        for line in printed.get().splitlines():
+            click.echo(line.rstrip())

@@ -13,6 +13,7 @@ import click
 
 from cli import connection
 from cli.connection import Server
+from cli.failures import Declined
 from cli.output import Output
 
 if TYPE_CHECKING:
@@ -59,12 +60,13 @@ class Session:
         return sys.stdin.isatty() and sys.stderr.isatty() and not self.out.as_json
 
     def confirm(self, question: str, *, yes: bool, option: str = "--yes") -> None:
-        """Go on only if the answer is yes; raises Abort, or UsageError where nobody is asked."""
+        """Go on only if the answer is yes; raises Declined, or UsageError where nobody is asked."""
         if yes:
             return
         if not self.asks:
             raise click.UsageError(f"Expected {option} where nobody can be asked: {question}")
-        click.confirm(question, abort=True, err=True)
+        if not click.confirm(question, err=True):
+            raise Declined("Nothing was done.")
 
 
 def calls(command: Callable[..., None]) -> Callable[..., None]:

@@ -55,6 +55,8 @@ def ago(moment: float | None, now: float | None = None) -> str:
     if moment is None:
         return "-"
     elapsed = (time.time() if now is None else now) - moment
+    if abs(elapsed) < 1:
+        return "now"
     return f"{spelled(elapsed)} ago" if elapsed >= 0 else f"in {spelled(-elapsed)}"
 
 
@@ -64,6 +66,11 @@ def spelled(seconds: float) -> str:
         if seconds >= length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def several(number: int, what: str) -> str:
+    """A number of things, in words."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def duration(value: float | None) -> str:

@@ -2,8 +2,10 @@
 
 group       the group itself
 showing     list, show, messages, attempts, cancel, delete
-watching    watch: state and text as they come
+watching    watch
+following   a job's states and its text, as they come
 submitting  submit: a file of chats
+running     one run of it
 lines       what a line of that file may be
 results     the file of results, of which every line has at most one
 sending     many chats at once, each once

@@ -17,11 +17,11 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from cli import api
-from cli.api import CHAT, LONGEST_WAIT, TERMINAL, Document, job_path
+from cli import api, routes
 from cli.failures import Refused, Unreachable
 from cli.jobs.lines import Input, Line
 from cli.jobs.results import Results
+from cli.routes import CHAT, LONGEST_WAIT, TERMINAL, Document
 from cli.session import Session
 
 PATIENCE: Final = 120.0  # seconds without any answer before a run gives up
@@ -96,7 +96,7 @@ class Sending:
         headers = {**_WAIT, "Idempotency-Key": key}
         job = await self._ask(http, "POST", CHAT, headers, line.body)
         while job["status"] not in TERMINAL:
-            job = await self._ask(http, "GET", job_path(job["id"]), _WAIT)
+            job = await self._ask(http, "GET", routes.job(job["id"]), _WAIT)
         return job
 
     async def _ask(

@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from cli import completing, wording
-from cli.api import CHAT, document, job_path
+from cli import completing, routes, wording
 from cli.jobs.group import group
 from cli.output import Column, Output
 from cli.session import Session, calls
@@ -101,7 +100,7 @@ def list_(
     query = {f"metadata[{name}]": value for name, value in pairs(metadata).items()}
     order = "asc" if oldest else "desc"
     most = None if every else limit
-    found = session.api.pages(CHAT, most=most, order=order, **wanted, **query)
+    found = session.api.pages(routes.CHAT, most=most, order=order, **wanted, **query)
     session.out.entries(found, COLUMNS, empty="No job fits.")
 
 
@@ -110,7 +109,7 @@ def list_(
 @calls
 def show(session: Session, job_id: str) -> None:
     """Show a job: its state, and its answer or error."""
-    display(session.out, session.api.get(job_path(job_id)))
+    display(session.out, session.api.get(routes.job(job_id)))
 
 
 def display(out: Output, job: Document) -> None:
@@ -150,7 +149,7 @@ def display(out: Output, job: Document) -> None:
 @calls
 def messages(session: Session, job_id: str) -> None:
     """Show what was asked."""
-    for message in session.api.pages(job_path(job_id, "/messages")):
+    for message in session.api.pages(routes.job(job_id, "/messages")):
         if session.out.as_json:
             session.out.line(message)
         else:
@@ -166,7 +165,7 @@ def messages(session: Session, job_id: str) -> None:
 @calls
 def attempts(session: Session, job_id: str) -> None:
     """Show the evidence: what each attempt called, when, and what came."""
-    listed = session.api.get(job_path(job_id, "/attempts"))["data"]
+    listed = session.api.get(routes.job(job_id, "/attempts"))["data"]
     session.out.entries(listed, ATTEMPTS, empty="It was not attempted yet.")
 
 
@@ -176,7 +175,7 @@ def attempts(session: Session, job_id: str) -> None:
 def cancel(session: Session, job_ids: tuple[str, ...]) -> None:
     """End jobs now; those that have ended stay as they are."""
     for job_id in job_ids:
-        job = document(session.api.call("POST", job_path(job_id, "/cancel")))
+        job = session.api.send("POST", routes.job(job_id, "/cancel"))
         if session.out.as_json:
             session.out.line(job)
         else:
@@ -192,7 +191,7 @@ def delete(session: Session, job_ids: tuple[str, ...], yes: bool) -> None:
     what = job_ids[0] if len(job_ids) == 1 else f"{len(job_ids)} jobs"
     session.confirm(f"Delete {what}?", yes=yes)
     for job_id in job_ids:
-        deleted = document(session.api.call("DELETE", job_path(job_id)))
+        deleted = session.api.send("DELETE", routes.job(job_id))
         if session.out.as_json:
             session.out.line(deleted)
         else:

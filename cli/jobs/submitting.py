@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import shlex
-import signal
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
-from cli import completing, wording
-from cli.api import CHAT
-from cli.exits import Exit
-from cli.failures import Failure, JobFailed
+from cli import completing
+from cli.failures import JobFailed
 from cli.jobs.group import group
 from cli.jobs.lines import Input
-from cli.jobs.results import Results
 from cli.jobs.showing import pairs
+from cli.routes import CHAT
 from cli.session import Session, calls
 
 AT_ONCE: Final = 100
 MOST_AT_ONCE: Final = 1_000
-MOST_TOLD: Final = 5
-
-
-class Stopped(Failure):
-    """Somebody ended the run; its jobs go on."""
-
-    exit = Exit.INTERRUPTED
-
-
-class SomeRefused(Failure):
-    """The server did not take some lines; they are no results, and are tried by the next run."""
 
 
 @group.command("submit")
@@ -80,6 +63,11 @@ def submit(
     command goes on. A result is a line with `line`, `custom_id`, `job_id`, `status`, and
     `completion` or `error`, in the order in which the jobs end.
     """
+    import asyncio
+
+    from cli.jobs.results import Results
+    from cli.jobs.running import run_to_end
+
     chats = Input(file, model, pairs(metadata) or None, run)
     total = chats.check()
     session.api.get(CHAT, limit=1)  # a wrong key or address is told at once, not line by line
@@ -87,7 +75,7 @@ def submit(
     with Results(target) as results:
         if results:
             session.out.status(f"{len(results):,} of {total:,} results are in {target} already.")
-        asyncio.run(_run(session, chats, results, total=total, at_once=at_once))
+        asyncio.run(run_to_end(session, chats, results, total=total, at_once=at_once))
         if session.out.as_json:
             session.out.document(
                 {
@@ -104,50 +92,3 @@ def submit(
         )
         if failed := len(results) - results.statuses["completed"]:
             raise JobFailed(f"Expected every job to complete, got {failed:,} that did not.")
-
-
-async def _run(
-    session: Session, chats: Input, results: Results, *, total: int, at_once: int
-) -> None:
-    """Send what has no result yet; raises Failure, Stopped where a signal ended it."""
-    from cli.jobs.progress import Progress
-    from cli.jobs.sending import Sending
-
-    sending = Sending(session, chats, results)
-    progress = Progress(session, sending, results, total)
-    work = asyncio.create_task(sending.run(min(at_once, max(total - len(results), 1))))
-    showing = asyncio.create_task(progress.show())
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, work.cancel)
-    try:
-        await work
-    except asyncio.CancelledError:
-        raise Stopped(_how_to_resume(session, results, total)) from None
-    finally:
-        showing.cancel()
-        with suppress(asyncio.CancelledError):
-            await showing
-    if sending.refused:
-        raise SomeRefused(_refusals(sending.refused))
-
-
-def _how_to_resume(session: Session, results: Results, total: int) -> str:
-    again = shlex.join(["./dragoman", *session.app.arguments])
-    return (
-        f"Stopped: {len(results):,} of {total:,} results are in {results.path}. Jobs that were "
-        f"submitted go on by themselves. To go on and collect them: {again}"
-    )
-
-
-def _refusals(refused: list[tuple[int, Any]]) -> str:
-    told = [
-        f"  line {number}: {wording.one_line(why)} ({why.particulars})"
-        for number, why in refused[:MOST_TOLD]
-    ]
-    if len(refused) > MOST_TOLD:
-        told.append(f"  and {len(refused) - MOST_TOLD} more")
-    return (
-        f"Expected every line to be taken, got {len(refused):,} refusals. They have no result; the "
-        "same command tries them again:\n" + "\n".join(told)
-    )

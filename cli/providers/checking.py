@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import click
 
-from cli import completing, wording
-from cli.api import LONGEST_WAIT, Document, document, provider_path
+from cli import completing, routes, wording
 from cli.failures import JobFailed
 from cli.output import Output
 from cli.providers import fields
 from cli.providers.group import group
 from cli.providers.showing import MODELS
+from cli.routes import LONGEST_WAIT, Document
 from cli.session import Session, calls
 
 SIGNS: Final = {"ok": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-", "dim")}
@@ -50,7 +50,7 @@ def test(
 def run_check(session: Session, body: Mapping[str, Any]) -> Document:
     """The check of these values when it is done; tells each step as it comes."""
     headers = {"Prefer": "respond-async"}
-    check = document(session.api.call("POST", "/v1/providers/test", body, headers=headers))
+    check = session.api.send("POST", f"{routes.PROVIDERS}/test", body, headers=headers)
     told = 0
     while True:
         if not session.out.as_json:
@@ -59,7 +59,7 @@ def run_check(session: Session, body: Mapping[str, Any]) -> Document:
         told = len(check["steps"])
         if check["status"] == "done":
             break
-        check = session.api.get(f"/v1/providers/checks/{check['id']}", wait=1)
+        check = session.api.get(f"{routes.PROVIDERS}/checks/{check['id']}", wait=1)
     if not session.out.as_json and check["models"]:
         session.out.say(f"Models: {_some([model['id'] for model in check['models']])}")
     return check
@@ -86,8 +86,7 @@ def _tell(out: Output, step: Mapping[str, Any]) -> None:
 @calls
 def refresh(session: Session, provider: str, wait: int) -> None:
     """Look at a provider's models now."""
-    answer = session.api.call("POST", provider_path(provider, "/refresh"), wait=wait)
-    found = document(answer)
+    found = session.api.send("POST", routes.provider(provider, "/refresh"), wait=wait)
     if found["object"] == "provider":  # 202: the check goes on without us
         if session.out.as_json:
             session.out.document(found)
@@ -106,12 +105,13 @@ def refresh(session: Session, provider: str, wait: int) -> None:
         )
 
 
-def discovered(session: Session, slug: str, seconds: int) -> None:
-    """Wait for the first look at a new provider and say what it found."""
-    found = document(session.api.call("POST", provider_path(slug, "/refresh"), wait=seconds))
+def discovered(session: Session, provider: Document, seconds: int) -> Document:
+    """The provider after the first look at it, which is told; as it was where that takes long."""
+    slug = provider["slug"]
+    found = session.api.send("POST", routes.provider(slug, "/refresh"), wait=seconds)
     if found["object"] == "provider":
         session.out.say("Its models are being looked for; `./dragoman models` will list them.")
-        return
+        return found
     discovery, names = found["provider"]["discovery"], [row["id"] for row in found["data"]]
     if discovery["error"]:
         session.out.say(
@@ -120,9 +120,10 @@ def discovered(session: Session, slug: str, seconds: int) -> None:
             style="yellow",
         )
     elif names:
-        session.out.say(f"{len(names)} models: {_some(names)}")
+        session.out.say(f"{wording.several(len(names), 'model')}: {_some(names)}")
     else:
         session.out.say(f"It lists no models. Chats may name any: {slug}/MODEL.")
+    return dict(found["provider"])
 
 
 def _some(names: list[str]) -> str:

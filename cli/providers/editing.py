@@ -6,8 +6,7 @@ from typing import Any
 
 import click
 
-from cli import completing, wording
-from cli.api import document, provider_path
+from cli import completing, routes, wording
 from cli.failures import JobFailed, Refused
 from cli.providers import fields
 from cli.providers.checking import discovered, run_check
@@ -53,13 +52,13 @@ def add(
         if any(step["verdict"] == "failed" for step in check["steps"]):
             if not session.asks:
                 raise JobFailed("Expected every step to succeed. Nothing was saved.")
-            click.confirm("A step failed. Save it all the same?", abort=True, err=True)
+            session.confirm("A step failed. Save it all the same?", yes=False)
         elif check["endpoint"]:
             body["endpoint"] = check["endpoint"]
-    provider = document(session.api.call("POST", "/v1/providers", body))
-    display(session.out, provider)
+    provider = session.api.send("POST", routes.PROVIDERS, body)
     if not session.out.as_json:
-        discovered(session, provider["slug"], FIRST_LOOK_SECONDS)
+        provider = discovered(session, provider, FIRST_LOOK_SECONDS)
+    display(session.out, provider)
 
 
 @group.command("edit")
@@ -90,16 +89,16 @@ def edit(
         body |= fields.ask_key(session, "New API key of that server (not shown; empty: none)")
     if not body:
         raise click.UsageError("Expected something to change, got no option. See --help.")
-    path = provider_path(provider)
+    path = routes.provider(provider)
     try:
-        changed = document(session.api.call("PATCH", path, body))
+        changed = session.api.send("PATCH", path, body)
     except Refused as refused:
         moves = refused.param == "api_key" and "endpoint" in body and "api_key" not in body
         if not (moves and session.asks):
             raise
         session.out.say(refused.message)
         body |= fields.ask_key(session, "API key for the new address (not shown; empty: none)")
-        changed = document(session.api.call("PATCH", path, body))
+        changed = session.api.send("PATCH", path, body)
     display(session.out, changed)
 
 
@@ -109,11 +108,11 @@ def edit(
 @calls
 def delete(session: Session, provider: str, yes: bool) -> None:
     """Forget a provider, after showing what that touches. For admins."""
-    impact = session.api.get(provider_path(provider, "/impact"))
+    impact = session.api.get(routes.provider(provider, "/impact"))
     used = wording.ago(impact["last_used_at"]) if impact["last_used_at"] else "never"
     session.out.say(f"{impact['message']} Last used: {used}.")
     session.confirm(f"Delete {provider}?", yes=yes)
-    session.api.call("DELETE", provider_path(provider))
+    session.api.call("DELETE", routes.provider(provider))
     if session.out.as_json:
         session.out.document(impact)
     else:

@@ -8,8 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from cli import completing, events, wording
-from cli.api import provider_path
+from cli import completing, events, routes, wording
 from cli.output import Column, Output
 from cli.providers.group import group
 from cli.session import Session, calls
@@ -54,7 +53,7 @@ MODELS = (
 @calls
 def list_(session: Session, tag: tuple[str, ...], status: str | None, q: str | None) -> None:
     """List the providers."""
-    found = session.api.pages("/v1/providers", tag=tag, status=status, q=q)
+    found = session.api.pages(routes.PROVIDERS, tag=tag, status=status, q=q)
     empty = (
         "No provider fits."
         if tag or status or q
@@ -68,7 +67,7 @@ def list_(session: Session, tag: tuple[str, ...], status: str | None, q: str | N
 @calls
 def show(session: Session, provider: str) -> None:
     """Show one provider, by slug or id."""
-    display(session.out, session.api.get(provider_path(provider)))
+    display(session.out, session.api.get(routes.provider(provider)))
 
 
 def display(out: Output, provider: Document) -> None:
@@ -112,7 +111,7 @@ def display(out: Output, provider: Document) -> None:
 @calls
 def show_models(session: Session, provider: str, gone: bool) -> None:
     """List a provider's models, with context lengths and dates."""
-    listed = session.api.get(provider_path(provider, "/models"), gone="true" if gone else None)
+    listed = session.api.get(routes.provider(provider, "/models"), gone="true" if gone else None)
     session.out.entries(listed["data"], MODELS, empty="It lists no model.")
 
 
@@ -122,6 +121,6 @@ def show_models(session: Session, provider: str, gone: bool) -> None:
 @calls
 def show_events(session: Session, provider: str, limit: int) -> None:
     """Show a provider's timeline, newest first."""
-    found = session.api.pages(provider_path(provider, "/events"), most=limit, order="desc")
+    found = session.api.pages(routes.provider(provider, "/events"), most=limit, order="desc")
     columns = [column for column in events.COLUMNS if column.title != "PROVIDER"]
     session.out.entries(found, columns, empty="Nothing has happened yet.")
