@@ -1,7 +1,7 @@
 """Styles, scripts and pictures, served under a version of their content.
 
 A page names the version that it was made with, so a browser may keep each file for ever and still
-never mixes two releases.
+never mixes two releases. They are read once: nothing outside this list can be asked for.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 from pathlib import Path
 from typing import Final
 
-from flask import Response, send_from_directory
+from flask import Response, request
 
 from shared.errors import NotFound
 
@@ -32,32 +32,32 @@ _KEPT: Final = "public, max-age=31536000, immutable"
 
 
 class Assets:
-    """The files below `folder`, at one version."""
+    """The files below `folder` that have one of our types, as they are now."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
-        self._folder = folder
-        self.version = _version(folder)
+        self._files = {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and path.suffix.lower() in TYPES
+        }
+        digest = hashlib.sha256()
+        for name, content in self._files.items():
+            digest.update(name.encode() + b"\x00" + hashlib.sha256(content).digest())
+        self.version = digest.hexdigest()[:16]
 
     def url(self, path: str) -> str:
         """Where a page finds this file; raises LookupError for one that is not there."""
-        if not (self._folder / path).is_file():
-            raise LookupError(f"expected a file below {self._folder.name}/, got {path!r}")
+        if path not in self._files:
+            raise LookupError(f"expected a file of the console, got {path!r}")
         return f"{ROUTE}/{self.version}/{path}"
 
     def send(self, version: str, path: str) -> Response:
-        """The file; raises NotFound. Another version than ours is not kept by browsers."""
-        kind = TYPES.get(Path(path).suffix.lower())
-        if kind is None or not (self._folder / path).is_file():
+        """The file; raises NotFound. Under another version than ours browsers ask again."""
+        content = self._files.get(path)
+        if content is None:
             raise NotFound("Expected a file of the console, got a name that has none. Reload.")
-        answer = send_from_directory(self._folder, path, mimetype=kind, etag=True)
+        answer = Response(content, content_type=TYPES[Path(path).suffix.lower()])
         answer.headers["Cache-Control"] = _KEPT if version == self.version else "no-cache"
+        answer.add_etag()
+        answer.make_conditional(request)
         return answer
-
-
-def _version(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            digest.update(path.relative_to(folder).as_posix().encode() + b"\x00")
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:16]
