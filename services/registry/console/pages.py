@@ -70,7 +70,11 @@ class Console:
             path=request.path,
             **context,
         )
-        return Response(html, status, content_type="text/html; charset=utf-8")
+        response = Response(html, status, content_type="text/html; charset=utf-8")
+        if status == 200 and FRAGMENT in request.headers:  # asked for again every few seconds
+            response.add_etag(weak=True)
+            response.make_conditional(request)
+        return response
 
     def signed_in(self, view: View) -> View:
         """The view, for whoever has logged in; others are sent to the login, and back after it.

@@ -55,6 +55,7 @@ class Source {
         if (!response.ok) throw new Error(`HTTP ${response.status}`);
         const page = new DOMParser().parseFromString(await response.text(), "text/html");
         const all = [...this.regions].map((region) => this.update(region, page));
+        this.every = Math.min(...[...this.regions].map((region) => Number(region.dataset.every)));
         this.etag = all.every(Boolean) ? response.headers.get("ETag") : null;
       }
       this.failures = 0;
@@ -71,6 +72,7 @@ class Source {
   update(region, page) {
     const next = page.getElementById(region.id);
     if (!next) throw new Error(`No #${region.id} in the answer`);
+    region.dataset.every = next.dataset.every ?? region.dataset.every; // faster while work is under way
     const html = next.innerHTML;
     if (this.seen.get(region) === html) return true;
     if (inUse(region)) return false;
