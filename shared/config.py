@@ -82,7 +82,7 @@ SETTINGS: Final[dict[str, Setting]] = {
     ),
     "registry_workers": Setting(
         "DRAGOMAN_REGISTRY_WORKERS",
-        "1",
+        "2",
         "registry processes behind that port",
         values.integer(1, 64),
     ),

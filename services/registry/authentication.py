@@ -2,7 +2,7 @@
 
 Keys and sessions are found by their SHA-256, so that no comparison's duration tells anything about
 them. A found caller is kept for two seconds: that is how long a revoked key, or a session that was
-ended, may still work in another process.
+ended, may still work in another process, where Redis did not bring the notice of it.
 """
 
 from __future__ import annotations
@@ -128,13 +128,10 @@ class Authenticator:
             self._kept.clear()
         self._kept[name] = (caller, self._monotonic() + KEPT_SECONDS)
 
-    def forget(self, key_id: str) -> None:
-        """Look this key up again at its next use: it was revoked."""
-        self._kept = {name: kept for name, kept in self._kept.items() if kept[0].key_id != key_id}
-
-    def forget_session(self, session_digest: str) -> None:
-        """Look this session up again at its next use: it was ended."""
-        self._kept.pop(_SESSION + session_digest, None)
+    def forget(self, ended: str) -> None:
+        """Look again at the next use: the key with this id, or the session's digest, is no more."""
+        self._kept.pop(_SESSION + ended, None)
+        self._kept = {name: kept for name, kept in self._kept.items() if kept[0].key_id != ended}
 
     def _note_use(self) -> None:
         while True:

@@ -42,11 +42,13 @@ def assemble(settings: Settings, sealer: Sealer, policy: OutboundPolicy) -> Part
         partial(celery.send_task, retry=False, ignore_result=True),
     )
     followers = Followers(transactions)
+    authenticator = Authenticator(transactions)
     waiting = Waiting(
         transactions,
         lambda: blocking_redis(settings, block_seconds=HEARTBEAT_SECONDS),
         notices,
         retention,
+        on_revoked=authenticator.forget,
     )
     following = Following(
         lambda: blocking_redis(settings, block_seconds=BLOCK_SECONDS),
@@ -58,7 +60,7 @@ def assemble(settings: Settings, sealer: Sealer, policy: OutboundPolicy) -> Part
         transactions=transactions,
         sealer=sealer,
         policy=policy,
-        authenticator=Authenticator(transactions),
+        authenticator=authenticator,
         limiter=Limiter(
             RequestCounts(quick_redis(settings, timeout=COUNT_SECONDS)), TokenCounts(transactions)
         ),

@@ -75,7 +75,9 @@ class Waiting:
         retention: Retention,
         *,
         now: Callable[[], float] = time.time,
+        on_revoked: Callable[[str], None] = lambda _name: None,
     ) -> None:
+        self._on_revoked = on_revoked
         self._transactions = transactions
         self._subscriber = subscriber
         self._notices = notices
@@ -114,7 +116,7 @@ class Waiting:
         while True:
             try:
                 with self._subscriber() as client, client.pubsub() as subscription:
-                    subscription.subscribe(live.ENDED)
+                    subscription.subscribe(live.ENDED, live.REVOKED)
                     if failing:
                         logger.info("notices are back")
                     failing = False
@@ -135,7 +137,11 @@ class Waiting:
             asked = message is None
             if asked:
                 subscription.ping()
-            self._wake(live.job_ids_of(message))
+            if message is not None and message["channel"] == live.REVOKED:
+                for name in live.job_ids_of(message):
+                    self._on_revoked(name)
+            else:
+                self._wake(live.job_ids_of(message))
 
     def _look_on(self) -> None:
         while True:

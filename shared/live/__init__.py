@@ -8,7 +8,7 @@ All that is in Redis is expendable: whoever misses it waits for the row and read
 """
 
 from shared.live.chunk_log import MOST_LOG_BYTES, ChunkLog, logged_chunks
-from shared.live.notices import CANCELLED, ENDED, STREAM, NoticeSender, job_ids_of
+from shared.live.notices import CANCELLED, ENDED, REVOKED, STREAM, NoticeSender, job_ids_of
 from shared.live.streams import (
     KEPT_SECONDS,
     Entry,
@@ -24,6 +24,7 @@ __all__ = [
     "ENDED",
     "KEPT_SECONDS",
     "MOST_LOG_BYTES",
+    "REVOKED",
     "STREAM",
     "ChunkLog",
     "Entry",

@@ -15,6 +15,7 @@ from typing import Final
 import redis
 
 ENDED: Final = "dragoman:ended"  # job ids whose row is terminal
+REVOKED: Final = "dragoman:revoked"  # ids of keys, digests of sessions: they authenticate nobody
 CANCELLED: Final = "dragoman:cancelled"  # job ids that a worker may still be running
 STREAM: Final = "dragoman:events"  # provider events; entry ids are `<seq>-0`
 

@@ -12,6 +12,7 @@ from services.registry.authentication import Session
 from services.registry.console import faults
 from services.registry.console.attempts import Attempts
 from services.registry.console.pages import HOME, LOGIN, Console, place
+from shared import live
 from shared.errors import CodedError, InsufficientScope, InvalidApiKey, RateLimited
 from shared.store import audit, console_sessions
 from shared.store.access import Caller
@@ -109,7 +110,8 @@ def add(routes: Blueprint, console: Console) -> None:
                 audit.append(tx, actor, Action.SESSION_LOGOUT, at=now, subject=key_id)
 
         parts.transactions.write(end)
-        parts.authenticator.forget_session(digest)
+        parts.authenticator.forget(digest)
+        parts.notices.send(live.REVOKED, [digest])
         answer: Any = redirect(LOGIN, 303)
         sessions.clear_cookie(answer)
         return answer

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from services.registry.parts import Parts
 from services.registry.providers import slugs
+from shared import live
 from shared.errors import InvalidValue, NotFound
 from shared.store import access, audit, console_sessions
 from shared.store.access import Key, Limits, Role
@@ -84,6 +85,7 @@ class Keys:
 
         self._transactions.write(revoke)
         self._parts.authenticator.forget(key_id)
+        self._parts.notices.send(live.REVOKED, [key_id])
 
 
 def _found(tx: sa.Connection, key_id: str) -> Key:

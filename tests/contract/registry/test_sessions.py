@@ -172,7 +172,7 @@ def test_the_session_ends_when_its_key_is_revoked(
 def test_the_session_ends_by_itself(registry: Registry, browser: Browser) -> None:
     browser.sign_in("ann")
     digest = console_sessions.digest(browser.token)
-    registry.parts.authenticator.forget_session(digest)
+    registry.parts.authenticator.forget(digest)
     with registry.database.write() as tx:
         tx.execute(
             sa.update(console_session)
@@ -192,7 +192,7 @@ def test_the_session_of_a_key_that_expires_ends_then(registry: Registry, browser
     table = sa.table("api_key", sa.column("owner"), sa.column("expires_at"))
     with registry.database.write() as tx:
         tx.execute(sa.update(table).where(table.c.owner == "soon").values(expires_at=2.0))
-    registry.parts.authenticator.forget_session(console_sessions.digest(browser.token))
+    registry.parts.authenticator.forget(console_sessions.digest(browser.token))
     refused(browser.call("GET", "/v1/models"), 401, "invalid_api_key")
 
 

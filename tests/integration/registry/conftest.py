@@ -84,6 +84,7 @@ class Stage:
             "DRAGOMAN_DATA_DIR": str(folder),
             "DRAGOMAN_OUTBOUND_ALLOW": "loopback",
             "REDIS_URL": self.valkey.url,
+            "DRAGOMAN_REGISTRY_WORKERS": "1",
             **environ,
         }
         self.settings = config.load(self.environ)
