@@ -42,6 +42,8 @@ class EventParser:
 
     def feed(self, raw: bytes) -> list[Event]:
         """The events that these bytes complete; raises LineTooLong."""
+        if raw.startswith(_DATA) and (whole := self._one_event(raw)) is not None:
+            return [whole]
         if self._after_cr and raw:
             self._after_cr = False
             raw = raw.removeprefix(b"\n")
@@ -60,6 +62,20 @@ class EventParser:
             if self._unended_bytes > MAX_LINE:
                 raise LineTooLong
         return events
+
+    def _one_event(self, raw: bytes) -> Event | None:
+        """The event, when the bytes are just one of a single line: nearly all pieces are."""
+        if (
+            raw.endswith(b"\n\n")
+            and raw.count(b"\n") == 2
+            and b"\r" not in raw
+            and len(raw) <= MAX_LINE
+            and not (self._unended or self._data or self._is_error)
+        ):
+            self._first_line = self._after_cr = False
+            data = raw[6:-2] if raw[5:6] == b" " else raw[5:-2]
+            return Event(data, is_error=False) if data else None
+        return None
 
     def close(self) -> list[Event]:
         """The event that the end of the bytes leaves without its blank line, if there is one.

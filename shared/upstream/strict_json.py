@@ -39,9 +39,11 @@ def parse(raw: bytes, *, share: float = 1.0) -> Any:
     """
     raw = raw.removeprefix(_BOM)
     brackets = raw.count(b"[") + raw.count(b"{")
-    counts = (brackets, raw.count(b","), raw.count(b'"'))
-    most = (MAX_BRACKETS, MAX_COMMAS, MAX_QUOTES)
-    if any(count > share * bound for count, bound in zip(counts, most, strict=True)):
+    if (
+        brackets > share * MAX_BRACKETS
+        or raw.count(b",") > share * MAX_COMMAS
+        or raw.count(b'"') > share * MAX_QUOTES
+    ):
         raise NotJson("JSON with more values than an answer can have")
     unstorable = b"\\u0000" in raw
     try:

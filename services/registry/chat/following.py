@@ -72,6 +72,7 @@ class Following:
         self._woken = "0"
         self._reader: gevent.Greenlet | None = None
         self._failing = False
+        self._waking = False
 
     @contextmanager
     def follow(self, job_id: str, last: int) -> Iterator[Follow]:
@@ -80,7 +81,8 @@ class Following:
         self._follows.setdefault(job_id, set()).add(follow)
         if not self._reader:  # none yet, or one that has ended
             self._reader = gevent.spawn(self._read)
-        else:
+        elif not self._waking:  # one wake stands for all who came before it is sent
+            self._waking = True
             gevent.spawn(self._wake)  # a frozen Redis must not hold the request up
         try:
             yield follow
@@ -92,6 +94,7 @@ class Following:
 
     def _wake(self) -> None:
         """End the read under way, because it does not know of the newest follow."""
+        self._waking = False
         try:
             with self._waker.pipeline(transaction=False) as pipeline:
                 pipeline.xadd(self._wake_key, {"woken": 1}, maxlen=1)
