@@ -7,6 +7,7 @@ tidying      … and the sweep and the purge, whose errors end no claim
 incarnation  the keeper's lease
 outage       how long the database has been away, or locked
 unwritten    the outcomes that the keeper has yet to write
+answered     … and which of their failures tell a gate nothing new
 unpublished  the streams that wait for the keeper before they may be seen
 engine       the asyncio loop with every call in flight
 call         one claim, from the sealed request to its outcome

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from services.chat_worker.answered import Answered
 from shared.crypto import Sealer
 from shared.domain import JobState
 from shared.errors import Unstorable
@@ -46,13 +47,14 @@ class Unwritten:
         self._retention = retention
         self._clock = clock
         self._waiting: deque[tuple[float, Outcome]] = deque()
+        self._answered = Answered()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def add(self, outcome: Outcome) -> None:
         """Keep this outcome until it is written."""
-        self._waiting.append((time.monotonic(), outcome))
+        self._waiting.append((time.monotonic(), self._answered.judged(outcome)))
 
     def claims(self) -> set[Fence]:
         """The claims whose outcome waits here."""

@@ -3,13 +3,14 @@
 429, 503 and failures to connect close a gate; five 5xx answers or broken calls in a row do too.
 Past `closed_until` one waiting job at a time goes as a probe, and any answer opens the gate.
 Many calls that fail together close it once: an effect counts only when its call began after the
-gate was last closed. A gate belongs to the revision of the provider that was called: whoever moves
-an endpoint or rotates a key need not wait for a pause that the old one earned.
+gate was last closed, and after the call whose answer last opened it: for a quarter of an hour an
+open gate keeps that moment. A gate belongs to the revision of the provider that was called: whoever
+moves an endpoint or rotates a key need not wait for a pause that the old one earned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -22,6 +23,7 @@ from shared.store.schema import provider_gate
 STRIKES_TO_CLOSE: Final = 5
 FIRST_BACKOFF: Final = 1.0  # seconds, doubled for each closing in a row
 LONGEST_BACKOFF: Final = 60.0
+OPENED_KEPT: Final = 900.0  # seconds for which an open gate remembers what opened it
 RETRY_AFTER_BOUNDS: Final = (1.0, 900.0)  # what an upstream may ask for, in seconds
 
 _OPEN: Final[dict[str, Any]] = {
@@ -33,7 +35,6 @@ _OPEN: Final[dict[str, Any]] = {
     "strikes": 0,
     "probe_job": None,
 }
-_ANY: Final = {"provider_id": "", "provider_revision": 0}  # what tells two open gates apart
 # Locked in the order of the providers, so that two workers cannot wait for each other.
 _GATES: Final = (
     sa.select(provider_gate)
@@ -63,7 +64,7 @@ def apply(tx: sa.Connection, effects: Iterable[GateEffect], *, now: float) -> No
         before = gate = dict(row._mapping)
         for effect in sorted(by_provider[row.provider_id], key=lambda e: e.call_started_at):
             gate = _after(gate, effect, now=now)
-        if gate | _ANY == _OPEN | _ANY:
+        if _is_open(gate) and gate["closed_at"] < now - OPENED_KEPT:
             tx.execute(_FORGET, {"gate_of": row.provider_id})
         elif gate != before:
             values = {name: value for name, value in gate.items() if name != "provider_id"}
@@ -72,6 +73,10 @@ def apply(tx: sa.Connection, effects: Iterable[GateEffect], *, now: float) -> No
 
 def _of(provider_id: str) -> sa.Update:
     return sa.update(provider_gate).where(provider_gate.c.provider_id == provider_id)
+
+
+def _is_open(gate: Mapping[str, Any]) -> bool:
+    return gate["reason"] is None and not gate["strikes"]
 
 
 def set_probe(tx: sa.Connection, provider_id: str, job_id: str) -> None:
@@ -86,9 +91,12 @@ def _after(gate: dict[str, Any], effect: GateEffect, *, now: float) -> dict[str,
     if effect.revision > gate["provider_revision"]:
         gate = gate | _OPEN | {"provider_revision": effect.revision}
     if effect.call_started_at < gate["closed_at"]:
-        return gate  # began before the last closing: tells nothing new
+        return gate  # began before the last closing or opening: tells nothing new
     if effect.cause is None:
-        return gate | _OPEN
+        # Noted once: who is open already must not cost every answer a write.
+        return gate if _is_open(gate) else gate | _OPEN | {"closed_at": effect.call_started_at}
+    if effect.overtaken:
+        return gate
     if effect.strike:
         gate = gate | {"strikes": gate["strikes"] + 1, "cause": effect.cause}
         if gate["strikes"] < STRIKES_TO_CLOSE and gate["reason"] is None:

@@ -165,7 +165,8 @@ class GateEffect:
 
     `cause` None means that the provider answered; else it is the error code. `strike` only
     counts; five in a row close the gate. `retry_after` (seconds) is what the upstream named,
-    `revision` that of the provider which was called.
+    `revision` that of the provider which was called. An `overtaken` call failed although one that
+    began later was answered: it closes nothing.
     """
 
     provider_id: str
@@ -174,6 +175,7 @@ class GateEffect:
     cause: str | None = None
     strike: bool = False
     retry_after: float | None = None
+    overtaken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
+import sqlalchemy as sa
 
 from shared.domain import GateReason, JobState
 from shared.store.jobs import ClaimedJob, GateEffect
+from shared.store.jobs.gates import OPENED_KEPT
+from shared.store.schema import provider_gate
 from tests.contract.job_store.conftest import Store, outcome_of, refused
 
 
@@ -191,3 +197,63 @@ def test_behind_a_closed_gate_tiers_are_strict_and_owners_take_turns_too(store: 
         served.append(taken.owner)
         store.finish(outcome_of(taken))
     assert served == ["ann", "ben", "ann", "ben"]
+
+
+def reopened(store: Store) -> tuple[ClaimedJob, float]:
+    """A call that outlasts a closing of the gate and the answer that opens it; when it began."""
+    store.submit(on_unavailable="fail")
+    (slow,) = store.claim(1)
+    began = store.now
+    store.now += 1
+    store.submit()
+    close(store)
+    store.now += 1
+    (probe,) = store.claim()
+    store.finish(outcome_of(probe, gate=GateEffect(store.provider_id, 1, store.now)))
+    return slow, began
+
+
+def test_a_late_failure_of_a_call_older_than_the_opening_closes_nothing(store: Store) -> None:
+    """The answer deletes what was known of the gate: it closed again, for a second."""
+    slow, began = reopened(store)
+    store.now += 1
+    gate = refused(store, at=began)
+    store.finish(outcome_of(slow, JobState.FAILED, error_code=gate.cause, gate=gate))
+    assert store.get(store.submit()).gate_reason is None
+    assert len(store.claim()) == 1
+
+
+def test_a_call_that_began_after_the_opening_closes_the_gate_again(store: Store) -> None:
+    reopened(store)
+    store.now += 1
+    store.submit()
+    close(store)
+    assert store.claim() == []
+
+
+def test_an_open_gate_is_written_by_no_answer_and_forgotten_after_a_while(store: Store) -> None:
+    reopened(store)
+
+    def rows() -> list[Any]:
+        with store.database.read() as tx:
+            return list(tx.execute(sa.select(provider_gate)))
+
+    def answer() -> list[Any]:
+        store.submit()
+        (job,) = store.claim(1)
+        store.finish(outcome_of(job, gate=GateEffect(store.provider_id, 1, store.now)))
+        return rows()
+
+    kept = rows()
+    store.now += 10
+    assert answer() == kept != []
+    store.now += OPENED_KEPT
+    assert answer() == []
+
+
+def test_an_overtaken_failure_closes_nothing(store: Store) -> None:
+    store.submit()
+    (job,) = store.claim(1)
+    gate = replace(refused(store, at=store.now), overtaken=True)
+    store.finish(outcome_of(job, JobState.QUEUED, error_code=gate.cause, gate=gate))
+    assert len(store.claim()) == 1
