@@ -69,3 +69,20 @@ class Scene:
         answer = self.api.http.request(method, path, **options)
         assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if "json" in answer.headers.get("content-type", "") else None
+
+
+def log_in(scene: Scene) -> tuple[str, str]:
+    """The console, well and badly; the session's token and that of its changes."""
+    with httpx.Client(base_url=scene.system.url, trust_env=False, timeout=30) as browser:
+        browser.event_hooks = scene.api.http.event_hooks
+        wrong = {"key": REFUSED_KEY, "next": f"/{REFUSED_KEY}/\\"}
+        assert browser.post("/login", data=wrong).status_code == 401
+        right = {"key": scene.system.admin_key}
+        begun = browser.post("/login", data=right, headers={"Accept": "application/json"})
+        token, csrf = browser.cookies["dragoman_session"], str(begun.json()["csrf_token"])
+        assert browser.get("/providers").status_code == 200
+        own = {"X-CSRF-Token": csrf}
+        made = browser.post("/v1/keys", json={"name": "by login"}, headers=own)
+        assert made.status_code == 201
+        assert browser.post("/v1/keys", json={}, headers=own).status_code == 400
+    return token, csrf

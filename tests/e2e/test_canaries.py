@@ -31,6 +31,7 @@ from tests.e2e.canary_scene import (
     TOKEN,
     Scene,
     TellingSimulator,
+    log_in,
 )
 from tests.eventually import eventually
 from tests.simulators import running
@@ -221,7 +222,14 @@ def look_at_full_queues(scene: Scene) -> None:
 
 
 def read_everything_else(scene: Scene) -> None:
-    for path in ("/v1/events", "/openapi.json", "/docs", "/health/ready", "/v1/models"):
+    for path in (
+        "/v1/events",
+        "/v1/audit?limit=100",
+        "/openapi.json",
+        "/docs",
+        "/health/ready",
+        "/v1/models",
+    ):
         scene.call("GET", path, 200)
     with scene.api.http.stream(
         "GET", "/v1/events?after=0", headers={"Accept": "text/event-stream"}
@@ -239,6 +247,7 @@ def test_planted_secrets_are_nowhere_but_in_the_header_sent_to_their_provider(
     use_chats(scene)
     use_webhooks(scene)
     misuse(scene)
+    token, csrf = log_in(scene)
     provoke_a_defect(scene, ids["good"])
     look_at_full_queues(scene)
     read_everything_else(scene)
@@ -255,6 +264,8 @@ def test_planted_secrets_are_nowhere_but_in_the_header_sent_to_their_provider(
 
     for key in (*KEYS, SECRET.removeprefix("whsec_")[:-4], TOKEN):
         assert hay.holders(key) == set(), key
+    for told in (token, csrf):  # to the browser, and to nobody else
+        assert hay.holders(told) == {"answers"}
     for words in (PROMPT, FAULT):
         assert hay.holders(words) <= {"answers"}
     assert hay.holders("answer to " + ANSWER) == {"answers"}
