@@ -24,7 +24,7 @@ from shared.domain import JobState
 from shared.store.jobs import Wanted
 
 MOST_METADATA = 16
-_COMPLETION_ID = f"{ids.COMPLETION}[0-9A-Z]{{26}}"
+COMPLETION_ID = f"{ids.COMPLETION}[0-9A-Z]{{26}}"
 
 
 class MetadataChange(Strict):
@@ -43,7 +43,7 @@ class MetadataChange(Strict):
 class JobQuery(paging.PageQuery):
     """The query of `GET /v1/chat/completions`; `metadata[key]=value` may come several times."""
 
-    after = Text(pattern=_COMPLETION_ID, expected="the id of a chat completion")
+    after = Text(pattern=COMPLETION_ID, expected="the id of a chat completion")
     status = fields.Enum(
         JobState,
         by_value=True,

@@ -30,9 +30,7 @@ def add(routes: Blueprint, console: Console) -> None:
 def visible_providers(tx: sa.Connection, caller: Caller) -> list[dict[str, Any]]:
     """Id, slug, name and state of all living providers that the caller may see, by name."""
     seen = [
-        row
-        for row in providers.living(tx)
-        if row.visible_to(caller.owner, admin=caller.is_admin)
+        row for row in providers.living(tx) if row.visible_to(caller.owner, admin=caller.is_admin)
     ]
     found = catalogue.statuses(tx, [row.id for row in seen])
     shown = [

@@ -9,17 +9,30 @@ from flask import Blueprint, Response
 
 from services.registry.console import (
     assets,
+    audit_page,
     chat_page,
     faults,
+    job_pages,
+    key_page,
     login,
     model_pages,
     pages,
     provider_pages,
+    usage_page,
 )
 from services.registry.console.pages import Console
 from services.registry.parts import Parts
 
-PAGES: Final[tuple[ModuleType, ...]] = (login, provider_pages, model_pages, chat_page)
+PAGES: Final[tuple[ModuleType, ...]] = (
+    login,
+    provider_pages,
+    model_pages,
+    chat_page,
+    job_pages,
+    usage_page,
+    key_page,
+    audit_page,
+)
 
 
 def blueprint(parts: Parts) -> Blueprint:

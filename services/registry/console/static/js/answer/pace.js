@@ -28,4 +28,9 @@ export class Pace {
     this.#doneAt = performance.now();
     this.#rest = Math.max(LEAST_MS, SHARE * (this.#doneAt - begun));
   }
+  /** Forget what was wanted. */
+  stop() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
+  }
 }

@@ -44,6 +44,6 @@ export async function* events(body) {
       yield* parser.take(decoder.decode(value, { stream: true }));
     }
   } finally {
-    reader.cancel().catch(() => undefined); // it may have failed already, and was told then
+    reader.cancel().catch(() => undefined); // it may have failed, and was told then
   }
 }

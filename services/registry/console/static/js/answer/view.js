@@ -8,8 +8,15 @@ import { GrowingMarkdown } from "./growing.js";
 export class AnswerView {
   constructor(root) {
     this.root = root;
-    this.#reasoning = new GrowingMarkdown(this.part("reasoning-text"));
-    this.#content = new GrowingMarkdown(this.part("content"));
+    this.#reasoning = this.#markdown("reasoning-text");
+    this.#content = this.#markdown("content");
+  }
+
+  #markdown(name) {
+    const place = this.part(name);
+    place.replaceChildren();
+    place.classList.remove("plain");
+    return new GrowingMarkdown(place);
   }
 
   #reasoning;
@@ -80,6 +87,18 @@ function tidy(text) {
     if (fault instanceof SyntaxError) return text; // a model's JSON is often none
     throw fault;
   }
+}
+
+/** Make Markdown of an answer that came with the page as plain text. */
+export function enhance(root) {
+  const text = (name) => root.querySelector(`[data-part="${name}"]`).textContent;
+  const choice = { text: text("content"), reasoning: text("reasoning-text"), refusal: "" };
+  const told = [...root.querySelectorAll('[data-part="calls"] pre')].map((pre) => pre.textContent);
+  const calls = told.map((call) => {
+    const open = call.indexOf("(");
+    return { name: call.slice(0, open), arguments: call.slice(open + 1, -1) };
+  });
+  new AnswerView(root).show({ ...choice, calls, finishReason: root.dataset.finishReason || null }, true);
 }
 
 /** What is known of tokens, as one sentence. */
