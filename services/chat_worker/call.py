@@ -98,11 +98,11 @@ class Call:
         try:
             async with asyncio.timeout(left):
                 end = await self._tries_within_a_second(target, body)
+            return record.completed(end)
         except TimeoutError:
             return record.failed(DeadlineExceeded(may_have_been_billed=record.sent))
         except JobFailure as failure:
             return record.failed(failure)
-        return record.completed(end)
 
     async def _tries_within_a_second(self, target: Target, body: bytes) -> ChatAnswer | StreamEnd:
         while True:

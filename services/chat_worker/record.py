@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -13,10 +13,12 @@ from services.chat_worker import outcomes
 from services.chat_worker.publishing import Publishing
 from shared.crypto import Sealer
 from shared.domain import JobState
-from shared.errors import JobFailure
+from shared.errors import JobFailure, UpstreamInvalidAnswer
 from shared.store import jobs
 from shared.store.jobs import ClaimedJob, Evidence, Outcome
 from shared.upstream import ChatAnswer, StreamEnd
+
+MOST_RESULT_BYTES: Final = 8 * 1024 * 1024  # as of a whole answer; its chunks may take more
 
 
 class Record:
@@ -60,8 +62,16 @@ class Record:
         self.sent = False
 
     def completed(self, end: ChatAnswer | StreamEnd) -> Outcome:
-        """The outcome of an answer."""
+        """The outcome of an answer; raises UpstreamInvalidAnswer when it is too long to keep."""
         answer, log = self._answer(end)
+        result = msgspec.json.encode(answer)
+        if log is not None and len(result) > MOST_RESULT_BYTES:
+            raise UpstreamInvalidAnswer(
+                f"Expected a stream that adds up to at most {MOST_RESULT_BYTES // 2**20} MiB, got "
+                "more. Ask for fewer tokens.",
+                sent=True,
+                may_have_been_billed=True,
+            )
         return Outcome(
             job_id=self._job.id,
             worker_id=self._job.worker_id,
@@ -77,7 +87,7 @@ class Record:
                 upstream_request_id=end.request_id,
             ),
             gate=outcomes.gate_effect(self._job, None, call_started_at=self._try_started_at),
-            result_sealed=self._seal(jobs.RESULT, msgspec.json.encode(answer)),
+            result_sealed=self._seal(jobs.RESULT, result),
             log_sealed=log,
             extra_calls=self.tries - 1,
         )

@@ -13,7 +13,7 @@ from __future__ import annotations
 import gzip
 from typing import Final
 
-MOST_LOG_BYTES: Final = 8 * 1024 * 1024  # of one job's chunks, as for a whole answer
+MOST_LOG_BYTES: Final = 32 * 1024 * 1024  # of one job's chunks, as its upstream may send
 _SEGMENT_BYTES: Final = 32_768  # packed at once, in 0.1 ms; what a running job holds unpacked
 
 

@@ -30,8 +30,9 @@ from shared.upstream.upstream_text import Concealer
 
 EVENT_STREAM: Final = "text/event-stream"
 # A chunk has 150 bytes and more, so that the bound on bytes holds for honest streams; of the
-# smallest, each of which costs its reader some 50 µs, 8 MiB would be 400,000.
-MAX_CHUNKS: Final = 100_000
+# smallest, each of which costs its reader some 50 µs, 32 MiB would be 1,600,000.
+MAX_CHUNKS: Final = 250_000
+PLAIN_BRACKETS: Final = 4  # of a chunk without log probabilities: itself, choices, choice, delta
 
 _DONE: Final = b"[DONE]"
 # data, event, id, retry, and comments; JSON starts with none of these bytes
@@ -82,7 +83,7 @@ class _Stream:
         self.begun = b""
         self._bytes = 0
         self._chunks = 0
-        self._values = 0  # lists and objects: log probabilities are kept, chunk after chunk
+        self._values = 0  # lists and objects to keep: log probabilities are, chunk after chunk
         self._first_chunk = 0.0
         self._unfinished: set[int] = set()
         self._finished: set[int] = set()
@@ -184,7 +185,7 @@ class _Stream:
 
     def _take_data(self, event: Event, *, at_end: bool) -> UpstreamFailure | None:
         data = self._concealer.body(event.data)
-        self._values += data.count(b"[") + data.count(b"{")
+        self._values += max(data.count(b"[") + data.count(b"{") - PLAIN_BRACKETS, 0)
         if self._values > strict_json.MAX_BRACKETS:
             return unusable(self._head, "a stream with more values than an answer can have")
         try:

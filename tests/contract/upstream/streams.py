@@ -193,9 +193,9 @@ BREAKS: Final[dict[str, tuple[Script, Broken]]] = {
         streams(A, b"data: " + b"x" * 2**20 + b"\n\n"),
         invalid(1, "a line over 1 MiB"),
     ),
-    "sends over 8 MiB": (
+    "sends over 32 MiB": (
         repeats((b":" + b"x" * 2**16 + b"\n") * 8, A, every=0),
-        invalid(1, "a stream over 8 MiB"),
+        invalid(1, "a stream over 32 MiB"),
     ),
     "sends a choice too many": (
         streams(event(choices=[{"index": index} for index in range(128)]), says("a", 128)),

@@ -166,7 +166,7 @@ def test_what_the_callers_own_function_raises_ends_the_call() -> None:
 
 
 def test_more_chunks_than_the_bound_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert streaming.MAX_CHUNKS == 100_000
+    assert streaming.MAX_CHUNKS == 250_000
     monkeypatch.setattr(streaming, "MAX_CHUNKS", 3)
 
     async def fits(seen: Streaming) -> None:

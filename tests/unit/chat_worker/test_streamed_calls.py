@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from services.chat_worker import record
 from services.chat_worker.call import Call
 from services.chat_worker.live_queue import LiveQueue
 from services.chat_worker.publishing import Publishing
@@ -244,3 +245,14 @@ def test_the_live_stream_ends_however_the_call_ends() -> None:
     cut.cut()
     (parcel,) = cut.queue.take()
     assert parcel.stream.ended
+
+
+def test_a_stream_that_adds_up_to_too_much_fails_with_the_chunks_that_were_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(record, "MOST_RESULT_BYTES", 10)
+    stage = Stage(plays(FIRST, LAST))
+    outcome = stage.run()
+    assert (outcome.state, outcome.error_code) == (JobState.FAILED, "upstream_invalid_answer")
+    assert outcome.may_have_been_billed
+    assert outcome.log_sealed is not None
