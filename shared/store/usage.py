@@ -3,22 +3,27 @@
 A request is a job that a worker brought to its end. Its latency is that of its last attempt, from
 the claim to the end of the answer: what the provider took, not what the queue did. Tokens are those
 of every attempt, of dropped results too: they were paid.
+
+Callers may name models that no list has. Beyond 50 rows of an owner in an hour, names that are new
+to the hour and not listed are counted as one (docs/decisions/0012).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from shared.store.schema import LATENCY_BUCKETS, usage_hour
+from shared.store.schema import LATENCY_BUCKETS, model, usage_hour
 
 HOUR: Final = 3_600
 KEPT_SECONDS: Final = 400 * 86_400
+MOST_NAMED: Final = 50  # rows of one owner in one hour before what is not listed is `OTHER`
+OTHER: Final = "(other)"  # no model's name: those are `slug/id`
 # Upper bounds in seconds; the last bucket has none.
 BOUNDS: Final = (
     *(0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0),
@@ -29,6 +34,20 @@ assert len(BOUNDS) + 1 == LATENCY_BUCKETS  # noqa: S101 - the table has a column
 KEYS: Final = ("hour", "owner", "key_id", "provider_id", "model")
 COUNTS: Final = ("requests", "failures", "unknown_usage", "prompt_tokens", "completion_tokens")
 LATENCIES: Final = tuple(f"latency_{number:02}" for number in range(LATENCY_BUCKETS))
+Key = tuple[int, str, str, str, str]  # the values of `KEYS`
+
+_KEYS: Final = [usage_hour.c[name] for name in KEYS]
+_THESE: Final = sa.select(*_KEYS).where(sa.tuple_(*_KEYS).in_(sa.bindparam("rows", expanding=True)))
+_LISTED: Final = sa.select(model.c.provider_id, model.c.upstream_id).where(
+    sa.tuple_(model.c.provider_id, model.c.upstream_id).in_(sa.bindparam("pairs", expanding=True))
+)
+_ROWS: Final = (
+    sa.select(usage_hour.c.hour, usage_hour.c.owner, sa.func.count())
+    .where(
+        sa.tuple_(usage_hour.c.hour, usage_hour.c.owner).in_(sa.bindparam("owners", expanding=True))
+    )
+    .group_by(usage_hour.c.hour, usage_hour.c.owner)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +77,7 @@ class Period:
 
 def add(tx: sa.Connection, used: Iterable[Used]) -> None:
     """Add to the totals of the hour, in the transaction that ends the jobs."""
-    totals: dict[tuple[Any, ...], dict[str, int]] = {}
+    totals: dict[Key, dict[str, int]] = {}
     for one in used:
         hour = int(one.at // HOUR * HOUR)
         key = (hour, one.owner, one.key_id, one.provider_id, one.model)
@@ -72,6 +91,7 @@ def add(tx: sa.Connection, used: Iterable[Used]) -> None:
             total[LATENCIES[bisect_left(BOUNDS, one.seconds)]] += 1
     if not totals:
         return
+    totals = _bounded(tx, totals)
     insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
     fresh = insert(usage_hour)
     names = (*COUNTS, *LATENCIES)
@@ -84,21 +104,63 @@ def add(tx: sa.Connection, used: Iterable[Used]) -> None:
     tx.execute(statement, rows)
 
 
-def totals(tx: sa.Connection, period: Period, group_by: Sequence[str]) -> Sequence[dict[str, Any]]:
+def _bounded(tx: sa.Connection, totals: Mapping[Key, dict[str, int]]) -> dict[Key, dict[str, int]]:
+    """The totals, those of made-up names under one where an owner has many of them this hour."""
+    known = {tuple(row) for row in tx.execute(_THESE, {"rows": list(totals)})}
+    fresh = [key for key in totals if key not in known]
+    pairs = {key: (key[3], key[4].partition("/")[2]) for key in fresh}
+    if not pairs:
+        return dict(totals)
+    found = tx.execute(_LISTED, {"pairs": list(set(pairs.values()))})
+    listed = {tuple(row) for row in found}
+    made_up = sorted(key for key, pair in pairs.items() if pair not in listed)
+    if not made_up:
+        return dict(totals)
+    owners = list({key[:2] for key in made_up})
+    rows = {(hour, owner): count for hour, owner, count in tx.execute(_ROWS, {"owners": owners})}
+    bounded = dict(totals)
+    for key in made_up:
+        rows[key[:2]] = rows.get(key[:2], 0) + 1
+        if rows[key[:2]] > MOST_NAMED:
+            total = bounded.pop(key)
+            other = bounded.setdefault((*key[:4], OTHER), dict.fromkeys(total, 0))
+            for name, count in total.items():
+                other[name] += count
+    return bounded
+
+
+def totals(
+    tx: sa.Connection,
+    period: Period,
+    group_by: Sequence[str],
+    *,
+    limit: int | None = None,
+    after: Sequence[Any] = (),
+) -> Sequence[dict[str, Any]]:
     """The sums of a period by these of `owner`, `key_id`, `provider_id`, `model` and `day`.
 
     `day` is the Unix time at which a day of UTC begins. Each row holds `COUNTS` and `LATENCIES`.
+    Without `group_by` one row, of all. In the order of what they are grouped by; up to `limit` rows
+    behind the one with the values `after`.
     """
     day = usage_hour.c.hour - usage_hour.c.hour % 86_400
     columns = [day.label("day") if name == "day" else usage_hour.c[name] for name in group_by]
+    sums = [
+        sa.func.coalesce(sa.func.sum(usage_hour.c[name]), 0).label(name)
+        for name in (*COUNTS, *LATENCIES)
+    ]
     query = (
-        sa.select(*columns, *[sa.func.sum(usage_hour.c[n]).label(n) for n in (*COUNTS, *LATENCIES)])
+        sa.select(*columns, *sums)
         .where(usage_hour.c.hour >= period.since, usage_hour.c.hour < period.until)
         .group_by(*columns)
         .order_by(*columns)
     )
     if period.owner is not None:
         query = query.where(usage_hour.c.owner == period.owner)
+    if after:
+        grouped = [day if name == "day" else usage_hour.c[name] for name in group_by]
+        query = query.where(sa.tuple_(*grouped) > sa.tuple_(*after))
+    query = query.limit(limit)
     return [dict(row) for row in tx.execute(query).mappings()]
 
 

@@ -7,13 +7,13 @@ from typing import Any, Final
 import sqlalchemy as sa
 from flask import Response
 
-from services.registry import answers
+from services.registry import answers, paging
 from services.registry.authentication import current_caller
 from services.registry.blueprints import Blueprint, guarded
 from services.registry.parts import Parts
 from services.registry.shaping import ref
-from services.registry.usage.documents import document, total
-from services.registry.usage.schemas import GROUPS, UsageQuery
+from services.registry.usage.documents import document, sums
+from services.registry.usage.schemas import GROUPS, UsageQuery, cursor_of, place_of
 from shared.errors import InvalidValue
 from shared.store import access, providers, usage
 from shared.store.usage import HOUR, Period
@@ -30,7 +30,10 @@ def blueprint(parts: Parts) -> Blueprint:
     @routes.arguments(UsageQuery, location="query")
     @routes.response(200, ref("Usage"))
     def show(query: dict[str, Any]) -> Response:
-        """Requests, failures, tokens and latency by group: an admin's of all, others' of theirs."""
+        """Requests, failures, tokens and latency by group: an admin's of all, others' of theirs.
+
+        Up to 1,000 groups; where more follow, go on with `after` = `next` and the same period.
+        """
         caller, group_by = current_caller(), query["group_by"]
         until = query.get("until", int(parts.now()))
         since = query.get("since", until - USUAL_SECONDS)
@@ -41,8 +44,13 @@ def blueprint(parts: Parts) -> Blueprint:
         first, last = since // HOUR * HOUR, -(-until // HOUR) * HOUR
         period = Period(first, last, None if caller.is_admin else caller.owner)
 
+        limit = query["limit"]
+        place = place_of(query["after"], group_by) if "after" in query else ()
+
         def read(tx: sa.Connection) -> dict[str, Any]:
-            rows = usage.totals(tx, period, [GROUPS[name] for name in group_by])
+            columns = [GROUPS[name] for name in group_by]
+            found = usage.totals(tx, period, columns, limit=limit + 1, after=place)
+            rows, has_more = found[:limit], len(found) > limit
             names = {
                 "provider": providers.names(tx, {row["provider_id"] for row in rows})
                 if "provider" in group_by
@@ -57,9 +65,13 @@ def blueprint(parts: Parts) -> Blueprint:
                 "to": last,
                 "group_by": group_by,
                 "data": document(rows, group_by, GROUPS, names),
-                "total": total(rows),
+                "has_more": has_more,
+                "next": cursor_of(rows[-1], group_by) if has_more else None,
+                "total": sums(usage.totals(tx, period, ())[0]),
             }
 
-        return answers.json_answer(parts.transactions.read(read))
+        body = parts.transactions.read(read)
+        headers = paging.link(body["data"], has_more=body["has_more"], after=body["next"])
+        return answers.json_answer(body, 200, headers)
 
     return routes

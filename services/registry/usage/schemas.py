@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import marshmallow as ma
+import msgspec
 from marshmallow import fields
 
-from services.registry.schemas import Strict
+from services.registry.schemas import Strict, Text
+from shared.errors import InvalidValue
+
+MOST: Final = 1_000  # groups of one answer
+_LIMIT: Final = f"Expected a whole number from 1 to {MOST}."
 
 GROUPS: Final = {
     "provider": "provider_id",
@@ -53,3 +60,31 @@ class UsageQuery(Strict):
             "description": "some of provider, model, key, owner and day, between commas",
         },
     )
+    limit = fields.Integer(
+        load_default=MOST,
+        validate=ma.validate.Range(1, MOST, error=_LIMIT),
+        error_messages={"invalid": _LIMIT},
+        metadata={"description": "how many groups to return"},
+    )
+    after = Text(metadata={"description": "`next` of the page before"})
+
+
+def cursor_of(row: Mapping[str, Any], group_by: Sequence[str]) -> str:
+    """The place of a row among its groups, as `after` takes it."""
+    values = [row[GROUPS[name]] for name in group_by]
+    return base64.urlsafe_b64encode(msgspec.json.encode(values)).decode().rstrip("=")
+
+
+def place_of(cursor: str, group_by: Sequence[str]) -> Sequence[Any]:
+    """The values that a cursor holds; raises InvalidValue for what is none of these groups'."""
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        values = msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (ValueError, msgspec.MsgspecError):
+        values = None
+    expected = [int if name == "day" else str for name in group_by]
+    if not isinstance(values, list) or [type(value) for value in values] != expected:
+        raise InvalidValue(
+            "Expected `next` of the page before, asked with the same `group_by`.", param="after"
+        )
+    return values

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from services.registry.shaping import TEXT, TIME, WHOLE, Shape, list_of, object_of, or_null, words
+from services.registry.shaping import (
+    FLAG,
+    TEXT,
+    TIME,
+    WHOLE,
+    Shape,
+    list_of,
+    object_of,
+    or_null,
+    words,
+)
 from services.registry.usage.documents import PERCENTILES
 from services.registry.usage.schemas import GROUPS
 from shared.store.usage import COUNTS
@@ -26,6 +36,8 @@ def components() -> dict[str, Shape]:
                 **{"from": TIME, "to": TIME},
                 group_by=list_of(words(*GROUPS)),
                 data=list_of(entry),
+                has_more=FLAG,
+                next=or_null(TEXT),
                 total=sums,
             ),
             "description": "Tokens that the provider did not report are no zero: such requests "

@@ -5,10 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from shared.domain import JobState
 from shared.store import usage
-from shared.store.usage import BOUNDS, HOUR, LATENCIES, Period, percentile
+from shared.store.schema import model
+from shared.store.usage import (
+    BOUNDS,
+    HOUR,
+    LATENCIES,
+    MOST_NAMED,
+    OTHER,
+    Period,
+    percentile,
+)
 from tests.contract.job_store.conftest import NOW, Store, outcome_of
 
 
@@ -110,3 +120,52 @@ def test_percentiles_are_told_from_buckets(
         counts[sum(bound < one for bound in BOUNDS)] += 1
     found = percentile(counts, share)
     assert found == (None if expected is None else pytest.approx(expected, rel=0.15))
+
+
+def use(store: Store, *models: str, **fields: Any) -> None:
+    """One job a model, ended one after another."""
+    for name in models:
+        store.submit(model=f"acme/{name}", **fields)
+        store.finish(*[outcome_of(job) for job in store.claim()])
+
+
+def by_model(store: Store) -> dict[str, int]:
+    return {row["model"]: row["requests"] for row in totals(store, "model")}
+
+
+def test_names_that_callers_make_up_share_one_row_once_an_owner_has_used_many(
+    store: Store,
+) -> None:
+    with store.database.write() as tx:
+        row = {"provider_id": store.provider_id, "upstream_id": "listed/one", "source": "listed"}
+        tx.execute(sa.insert(model).values(**row, first_seen=1.0, last_seen=1.0, raw={}))
+    use(store, *[f"made-up-{number:02}" for number in range(MOST_NAMED - 1)])
+    use(store, "made-up-00", "listed/one", "one-more", "made-up-00", "another", owner="ann")
+    use(store, "one-more", owner="ben")
+    found = by_model(store)
+    assert found[OTHER] == 2  # of ann, beyond her fifty rows
+    assert (found["acme/made-up-00"], found["acme/listed/one"], found["acme/one-more"]) == (3, 1, 1)
+    assert sum(found.values()) == MOST_NAMED - 1 + 6
+
+
+def test_a_batch_of_made_up_names_is_bounded_as_well(store: Store) -> None:
+    for number in range(MOST_NAMED + 7):
+        store.submit(model=f"acme/{number}")
+    store.finish(*[outcome_of(job) for job in store.claim(100)])
+    found = by_model(store)
+    assert (len(found), found[OTHER]) == (MOST_NAMED + 1, 7)
+
+
+def test_groups_come_in_pages_in_their_order(store: Store) -> None:
+    use(store, "a", "b", "c")
+    use(store, "b", owner="ben")
+    group_by, period = ("owner", "day", "model"), Period(NOW // HOUR * HOUR, NOW // HOUR * HOUR + 1)
+    with store.database.read() as tx:
+        whole = list(usage.totals(tx, period, group_by))
+        pages = [list(usage.totals(tx, period, group_by, limit=3))]
+        place = [pages[0][-1][name] for name in group_by]
+        pages.append(list(usage.totals(tx, period, group_by, limit=3, after=place)))
+        (all_in_all,) = usage.totals(tx, period, ())
+        (none,) = usage.totals(tx, Period(0, 1), ())
+    assert pages == [whole[:3], whole[3:]]
+    assert (all_in_all["requests"], none["requests"]) == (4, 0)

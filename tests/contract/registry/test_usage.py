@@ -87,6 +87,11 @@ def test_a_period_holds_whole_hours(registry: Registry, slug: str) -> None:
         ("from=yesterday", "invalid_value", "from"),
         ("from=5&to=5", "invalid_value", "from"),
         ("to=-1", "invalid_value", "to"),
+        ("limit=0", "invalid_value", "limit"),
+        ("limit=1001", "invalid_value", "limit"),
+        ("after=x", "invalid_value", "after"),
+        ("after=WzFd", "invalid_value", "after"),  # [1], where a name is expected
+        ("after=W10", "invalid_value", "after"),  # []
         ("colour=red", "unknown_field", "colour"),
     ],
 )
@@ -94,3 +99,20 @@ def test_an_argument_that_does_not_fit_is_named(
     registry: Registry, query: str, code: str, param: str
 ) -> None:
     refused(registry.get(f"{USAGE}?{query}"), 400, code, param)
+
+
+def test_groups_come_in_pages_with_the_total_of_all(registry: Registry, slug: str) -> None:
+    for owner in ("ann", "ben"):
+        use(registry, slug, who=owner, tokens=5)
+    query = "group_by=provider,owner,day"
+    whole, pages = shown(registry, query), []
+    link = f"{USAGE}?{query}&limit=1"
+    while link:
+        answer = registry.get(link)
+        page = answer.get_json()
+        assert page["total"] == whole["total"]
+        assert page["has_more"] is (page["next"] is not None) is ("Link" in answer.headers)
+        pages += page["data"]
+        link = answer.headers.get("Link", "").partition(">")[0].lstrip("<")
+    assert pages == whole["data"]
+    assert len(pages) >= 2
