@@ -25,6 +25,7 @@ from tests.campaigns.mixed_judge import Played, judge
 from tests.campaigns.mixed_load import SHAPE, MixedLoad, Scene
 from tests.campaigns.poison_campaign import poisoned
 from tests.campaigns.readers import Reading, follow
+from tests.campaigns.rolling_campaign import goes_on
 from tests.campaigns.stage import Stage, stage
 from tests.campaigns.told import Told
 from tests.eventually import eventually
@@ -35,6 +36,7 @@ PAUSE_SECONDS: Final = 1.5  # mean, between two faults
 OWNERS: Final = ("ann", "bob")
 NARROW: Final = 6  # calls that the narrow provider takes at once
 REPLAYS: Final = 150
+RESUMED_SECONDS: Final = 30.0
 REGISTRIES: Final = 2
 TOLD_SECONDS: Final = 80.0  # a killed worker's claim of a delivery ends after 60 s
 
@@ -81,7 +83,8 @@ def run(
         if injector.error is not None:
             made.broken.append(repr(injector.error))
         table = JobTable(setting.system.database_url)
-        return [*judge(played), noticed(table, SHAPE.latency[1]), stopped, made]
+        noticed_late = noticed(table, SHAPE.latency[1])
+        return [*judge(played), noticed_late, stopped, _resumed(setting), made]
 
 
 def _scene(setting: Stage, hook: str) -> Scene:
@@ -115,15 +118,10 @@ def _restart(setting: Stage, *, until: float, say: Say) -> list[Fault]:
         else:
             system.restarted(name, system.signal(name, signal.SIGTERM))
         setting.system.api.healthy(60)
-        _goes_on(setting)
+        goes_on(setting.upstream)
         made.append(Fault(f"restart {name}", at, time.time()))
         say(f"restart {len(made)}: {name}")
     return made
-
-
-def _goes_on(setting: Stage) -> None:
-    enough = setting.upstream.stats().answered + 10
-    setting.upstream.wait_until(lambda stats: stats.answered >= enough, timeout=30)
 
 
 def _menu(setting: Stage, dice: random.Random) -> Menu:
@@ -201,6 +199,17 @@ def _finish(
         seen_by_others=load.seen_by_others,
         all_told=told_within >= TOLD_SECONDS,
     )
+
+
+def _resumed(setting: Stage) -> Finding:
+    """Whoever is told by Valkey only is told again: a new provider's models are looked at."""
+    finding = Finding("6", f"what did not resume within {RESUMED_SECONDS:g} s")
+    provider = setting.system.api.add_provider("after all", setting.upstream.url)
+    try:
+        setting.system.api.discovered(provider["id"], "ok", RESUMED_SECONDS)
+    except TimeoutError as late:
+        finding.broken.append(f"discovery: {late}")
+    return finding
 
 
 async def _replayed(load: MixedLoad, job_ids: list[str]) -> dict[str, Reading]:

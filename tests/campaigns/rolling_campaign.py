@@ -32,7 +32,7 @@ def run(folder: Path, *, seconds: float, seed: int, say: Say) -> list[Finding]:
                 old = system.signal(name, signal.SIGTERM)
                 new = system.restarted(name, old, RESTART_SECONDS)
                 restarts += 1
-                _goes_on(setting.upstream)
+                goes_on(setting.upstream)
                 say(f"restart {restarts}: {name} {old} is now {new}")
         finally:
             load.stop()
@@ -49,7 +49,7 @@ def run(folder: Path, *, seconds: float, seed: int, say: Say) -> list[Finding]:
         return [interrupted, *check(evidence)]
 
 
-def _goes_on(upstream: Remote) -> None:
+def goes_on(upstream: Remote) -> None:
     """Wait until ten more calls are answered."""
     enough = upstream.stats().answered + 10
     upstream.wait_until(lambda stats: stats.answered >= enough, timeout=30)
