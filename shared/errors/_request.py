@@ -36,13 +36,13 @@ class InvalidJson(RequestError):
 
 
 class InvalidApiKey(RequestError):
-    """No key, or none that is known and alive."""
+    """No key or session, or none that is known and alive."""
 
     code, status, type = "invalid_api_key", 401, "authentication_error"
 
 
 class InsufficientScope(RequestError):
-    """The key is valid, its role does not allow this."""
+    """The caller is known, but the role does not allow this, or a page of ours did not send it."""
 
     code, status, type = "insufficient_scope", 403, "permission_error"
 

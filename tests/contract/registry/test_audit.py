@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -195,3 +196,6 @@ def test_every_action_that_can_be_told_is_described(registry: Registry) -> None:
     described = registry.call("GET", "/openapi.json", who="").get_json()
     shape = described["components"]["schemas"]["AuditEntry"]["properties"]
     assert shape["action"]["enum"] == [action.value for action in Action]
+    page = (Path(__file__).parents[3] / "docs" / "access.md").read_text("utf-8")
+    rows = "".join(re.findall(r"^\|((?: ?`[a-z._]+`,?)+) \|", page, re.MULTILINE))
+    assert set(re.findall(r"`([a-z]+\.[a-z_]+)`", rows)) == set(Action)
