@@ -34,8 +34,6 @@ from shared.upstream.upstream_text import shown
 from shared.upstream.usage_asked import UsageRefusals, refuses_usage, without_usage
 
 CHAT_BYTES: Final = 8 * 1024 * 1024
-# A token in a stream takes 200 to 270 bytes: enough for the 128,000 tokens of the longest answers.
-STREAM_BYTES: Final = 32 * 1024 * 1024
 MODEL_LIST_BYTES: Final = 4 * 1024 * 1024
 _REQUEST_ID_HEADERS: Final = ("x-request-id", "request-id")
 _REQUEST_ID_CHARACTERS: Final = 128
@@ -112,7 +110,7 @@ class UpstreamClient:
         async def read(opened: Opened) -> Streamed:
             return await streamed(opened, on_chunk)
 
-        call = Call("POST", target.chat_url, "a chat completion", STREAM_BYTES, body)
+        call = Call("POST", target.chat_url, "a chat completion", CHAT_BYTES, body)
         asked = not self._usage_refusals.hold(target.chat_url)
         if not asked:
             call = replace(call, body=without_usage(body))

@@ -29,6 +29,8 @@ from shared.upstream.reading import Opened, whole
 from shared.upstream.upstream_text import Concealer
 
 EVENT_STREAM: Final = "text/event-stream"
+# A token in a stream takes 200 to 270 bytes: enough for the 128,000 tokens of the longest answers.
+STREAM_BYTES: Final = 32 * 1024 * 1024
 # A chunk has 150 bytes and more, so that the bound on bytes holds for honest streams; of the
 # smallest, each of which costs its reader some 50 µs, 32 MiB would be 1,600,000.
 MAX_CHUNKS: Final = 250_000
@@ -163,9 +165,8 @@ class _Stream:
     def _take(self, piece: bytes) -> None:
         """Hand over the chunks that these bytes complete."""
         self._bytes += len(piece)
-        most = self._opened.call.most_bytes
-        if self._bytes > most:
-            self._failure = unusable(self._head, f"a stream over {most // 2**20} MiB")
+        if self._bytes > STREAM_BYTES:
+            self._failure = unusable(self._head, f"a stream over {STREAM_BYTES // 2**20} MiB")
             return
         try:
             events = self._parser.feed(piece)
