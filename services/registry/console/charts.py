@@ -67,8 +67,8 @@ class Chart:
         return not self.bars and not self.lines
 
 
-def columns(times: Sequence[str], values: Values, words: Words) -> Chart:
-    """Stacked columns; the first series stands at the bottom."""
+def columns(times: Sequence[str], values: Values, words: Words, axis: Words) -> Chart:
+    """Stacked columns; the first series stands at the bottom. `axis` words the grid's values."""
     sums = [sum(series[at] or 0.0 for series in values.values()) for at in range(len(times))]
     scale = _Scale(len(times), max(sums, default=0.0))
     bars = []
@@ -92,10 +92,10 @@ def columns(times: Sequence[str], values: Values, words: Words) -> Chart:
                 )
             )
             below += value
-    return _chart(times, values, scale, words, bars=bars)
+    return _chart(times, values, scale, axis, bars=bars)
 
 
-def lines(times: Sequence[str], values: Values, words: Words) -> Chart:
+def lines(times: Sequence[str], values: Values, words: Words, axis: Words) -> Chart:
     """A line for each series, with gaps where it has no value."""
     known = [value for series in values.values() for value in series if value is not None]
     scale = _Scale(len(times), max(known, default=0.0))
@@ -110,7 +110,7 @@ def lines(times: Sequence[str], values: Values, words: Words) -> Chart:
         present = [dot for dot in dots if dot is not None]
         if present:
             drawn.append(Line(number, _stretches(dots), present))
-    return _chart(times, values, scale, words, drawn=drawn)
+    return _chart(times, values, scale, axis, drawn=drawn)
 
 
 def few(values: Values, others: str) -> dict[str, list[float | None]]:
@@ -154,7 +154,7 @@ def _chart(
     times: Sequence[str],
     values: Values,
     scale: _Scale,
-    words: Words,
+    axis: Words,
     *,
     bars: Sequence[Bar] = (),
     drawn: Sequence[Line] = (),
@@ -162,7 +162,7 @@ def _chart(
     grid = []
     for number in range(round(scale.top / scale.unit) + 1):
         value = number * scale.unit
-        grid.append((scale.y(value), words(value)))
+        grid.append((scale.y(value), axis(value)))
     every = max(1, math.ceil(len(times) / MOST_LABELS))
     labels = [(scale.x(at), time) for at, time in enumerate(times) if at % every == 0]
     return Chart(list(values), bars, drawn, grid, labels)

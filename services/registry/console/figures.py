@@ -28,6 +28,6 @@ def seconds(value: float | None) -> str:
     return f"{whole // 3_600} h {whole % 3_600 // 60} min"
 
 
-def count(value: int | None) -> str:
+def count(value: float | None) -> str:
     """A whole number with its thousands apart; a dash where it is unknown."""
-    return NONE if value is None else f"{value:,}"
+    return NONE if value is None else f"{value:,.0f}"

@@ -111,9 +111,11 @@ def _charts(
     busiest = list(charts.few(requests, OTHERS))
     kept = {name: latency[name] for name in busiest if name in latency}
     return {
-        "requests": charts.columns(times, charts.few(requests, OTHERS), _whole),
-        "tokens": charts.columns(times, _in_order(charts.few(tokens, OTHERS), busiest), _whole),
-        "latency": charts.lines(times, kept, figures.seconds),
+        "requests": charts.columns(times, charts.few(requests, OTHERS), figures.count, _short),
+        "tokens": charts.columns(
+            times, _in_order(charts.few(tokens, OTHERS), busiest), figures.count, _short
+        ),
+        "latency": charts.lines(times, kept, figures.seconds, _seconds),
     }
 
 
@@ -129,9 +131,13 @@ def _in_order(
     return {name: series[name] for name in (*order, *series) if name in series}
 
 
-def _whole(value: float) -> str:
-    """A number of requests or tokens, short enough for an axis."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if value >= size:
-            return f"{value / (1e3 if letter == 'k' else size):.3g}{letter}"
-    return f"{value:,.0f}" if value == int(value) else f"{value:g}"
+def _short(value: float) -> str:
+    """A number of requests or tokens for an axis."""
+    for least, unit, letter in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if value >= least:
+            return f"{value / unit:g}{letter}"
+    return f"{value:,g}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:g} s"
