@@ -69,6 +69,19 @@ def test_a_session_calls_the_api_as_its_key(browser: Browser) -> None:
     assert browser.call("POST", PROVIDERS, body).status_code == 201
 
 
+def test_a_session_follows_events_while_it_lasts(browser: Browser) -> None:
+    browser.sign_in()
+    wanted = {"Accept": "text/event-stream"}
+    answer = browser.call("GET", "/v1/events", **wanted)
+    assert answer.status_code == 200
+    stream = answer.iter_encoded()
+    assert next(iter(stream)).startswith(b":")
+    browser.open("POST", "/logout", data={"csrf_token": browser.csrf})
+    body = {"name": browser.registry.name(), "endpoint": "http://10.0.0.1"}
+    browser.registry.post(PROVIDERS, body)
+    assert list(stream) == []  # an event came, and nobody may read it any more
+
+
 def test_a_bearer_key_wins_over_the_cookie_and_needs_no_token(browser: Browser) -> None:
     browser.sign_in("ann")
     key = {"Authorization": f"Bearer {browser.registry.keys['admin']}"}
