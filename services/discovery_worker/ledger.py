@@ -122,15 +122,18 @@ class Ledger:
         await self._run(work)
 
     async def claim_checks(self, *, now: float, limit: int) -> Sequence[CheckClaim]:
-        """Claim checks of unsaved providers, and forget old ones on the way."""
+        """Claim checks of unsaved providers; old ones, and old events, are forgotten on the way."""
 
         def work() -> Sequence[CheckClaim]:
             with self._database.read() as tx:
                 waiting = limit > 0 and checks.any_waiting(tx, now=now)
                 expired = checks.any_expired(tx, now=now)
-            if not (waiting or expired):
+                outlived = events.any_expired(tx, now=now)
+            if not (waiting or expired or outlived):
                 return []
             with self._database.write() as tx:
+                if outlived:
+                    events.purge(tx, now=now)
                 if expired:
                     checks.purge(tx, now=now)
                 return checks.claim(tx, now=now, limit=limit)

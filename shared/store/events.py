@@ -2,12 +2,14 @@
 
 The number comes from a counter row, so that two transactions that append wait for each other and
 commit in the order of their numbers; a sequence of the database would leave gaps and swap them.
+Events of more than 400 days ago are deleted, oldest first: what is left has no gap.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -15,6 +17,9 @@ import sqlalchemy as sa
 from shared import ids
 from shared.domain import EventType
 from shared.store.schema import event, event_counter
+
+KEPT_SECONDS: Final = 400 * 86_400
+PURGE_BATCH: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,7 @@ class Event:
 
 _COLUMNS: Final = [event.c[name] for name in Event.__dataclass_fields__]
 # SQLite has no row locks and needs none: a write transaction there is alone from its beginning.
+_OLDEST: Final = sa.select(event.c.seq, event.c.at).order_by(event.c.seq)
 _HELD: Final = sa.select(event_counter.c.seq).where(event_counter.c.id == 1).with_for_update()
 
 
@@ -77,6 +83,26 @@ def last_seq(tx: sa.Connection) -> int:
     """The number of the newest event; 0 when there is none."""
     query = sa.select(event_counter.c.seq).where(event_counter.c.id == 1)
     return int(tx.execute(query).scalar_one())
+
+
+def first_seq(tx: sa.Connection) -> int:
+    """The number of the oldest event that is kept; that of the next one when none is."""
+    oldest = tx.execute(_OLDEST.limit(1)).first()
+    return last_seq(tx) + 1 if oldest is None else int(oldest.seq)
+
+
+def any_expired(tx: sa.Connection, *, now: float) -> bool:
+    """Whether there is anything to purge: a plain look."""
+    oldest = tx.execute(_OLDEST.limit(1)).first()
+    return oldest is not None and oldest.at < now - KEPT_SECONDS
+
+
+def purge(tx: sa.Connection, *, now: float) -> None:
+    """Delete up to 500 events of more than 400 days ago, none behind one that is younger."""
+    rows = tx.execute(_OLDEST.limit(PURGE_BATCH))
+    expired = [row.seq for row in takewhile(lambda row: row.at < now - KEPT_SECONDS, rows)]
+    if expired:
+        tx.execute(sa.delete(event).where(event.c.seq <= expired[-1]))
 
 
 def after(tx: sa.Connection, seq: int, *, limit: int) -> Sequence[Event]:

@@ -11,7 +11,7 @@ from services.registry.database import Transactions
 from services.registry.providers.lookup import find_visible
 from shared import ids
 from shared.domain import EventType
-from shared.errors import InvalidValue
+from shared.errors import InvalidValue, ProviderNotFound
 from shared.store import events
 from shared.store.access import Caller
 from shared.store.events import Event
@@ -47,7 +47,8 @@ class Feed:
     def page(self, after: int, wanted: Wanted, *, limit: int) -> Page:
         """Up to `limit` wanted events behind the number `after`.
 
-        Raises InvalidValue (param `after`) for a number that no event has had yet.
+        Raises InvalidValue (param `after`) for a number that no event has had yet, and for one
+        behind which events were deleted; 0 begins with the oldest that is kept.
         """
 
         def find(tx: sa.Connection) -> Page:
@@ -56,6 +57,14 @@ class Feed:
                 raise InvalidValue(
                     f"Expected the number of an event, {last} at most, got {after}. If this "
                     "database was restored, read the providers anew and go on from there.",
+                    param="after",
+                )
+            first = events.first_seq(tx)
+            if 0 < after < first - 1:
+                raise InvalidValue(
+                    f"Expected 0, or a number from {first - 1} on, got {after}. Older events were "
+                    f"deleted after {events.KEPT_SECONDS // 86_400} days: read the providers anew "
+                    "and go on from there.",
                     param="after",
                 )
             found = events.feed(
@@ -75,11 +84,14 @@ class Feed:
     def provider_id(self, reference: str, caller: Caller) -> str:
         """The id that a filter means: an id, also of a deleted provider, or a slug.
 
-        Raises ProviderNotFound.
+        A slug that nobody has stays what it is: like any filter, it then lets nothing pass.
         """
         if ids.bare(ids.PROVIDER, reference) is not None:
             return reference
-        return self._transactions.read(lambda tx: find_visible(tx, reference, caller)).id
+        try:
+            return self._transactions.read(lambda tx: find_visible(tx, reference, caller)).id
+        except ProviderNotFound:
+            return reference
 
     def timeline(
         self, reference: str, caller: Caller, *, limit: int, after: str | None, newest_first: bool

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from services.registry.events import following
 from shared import ids
 from shared.domain import EventType
+from shared.store.schema import event
 from tests.contract.registry.conftest import Registry, refused
 from tests.contract.registry.hand import Hand, soon
 from tests.contract.registry.test_lists import walk
@@ -172,7 +174,6 @@ def test_a_number_that_no_event_has_had_is_refused_with_the_newest(registry: Reg
         ("after=", "invalid_value", "after"),
         ("limit=101", "invalid_value", "limit"),
         ("type=provider.exploded", "invalid_value", "type"),
-        ("provider=nobody", "provider_not_found", None),
         ("provider=%00", "invalid_value", "provider"),
         ("order=desc", "unknown_field", "order"),
     ],
@@ -180,8 +181,37 @@ def test_a_number_that_no_event_has_had_is_refused_with_the_newest(registry: Reg
 def test_a_query_out_of_range_is_refused_by_name(
     registry: Registry, query: str, code: str, param: str | None
 ) -> None:
-    status = 404 if code == "provider_not_found" else 400
-    refused(registry.get(f"{EVENTS}?{query}"), status, code, param)
+    refused(registry.get(f"{EVENTS}?{query}"), 400, code, param)
+
+
+def test_a_filter_that_fits_nothing_gives_an_empty_list_wherever_it_is_asked(
+    registry: Registry, hand: Hand
+) -> None:
+    """One list answered 404, all others were empty."""
+    hand.provider()
+    unknown = ("nobody", ids.new(ids.PROVIDER))
+    for path in (EVENTS, "/v1/models", "/v1/chat/completions"):
+        for provider in unknown:
+            page = registry.get(f"{path}?provider={provider}").get_json()
+            assert (page["data"], page["has_more"]) == ([], False), path
+    for query in ("providers?tag=none", "keys?owner=nobody", "audit?actor=nobody"):
+        assert registry.get(f"/v1/{query}").get_json()["data"] == [], query
+
+
+def test_who_asks_behind_deleted_events_is_told(registry: Registry, hand: Hand) -> None:
+    for _ in range(3):
+        hand.provider()
+    last = newest(registry)
+    with registry.database.write() as tx:
+        tx.execute(sa.delete(event).where(event.c.seq < last))
+    for headers in ({}, {"Accept": "text/event-stream"}):
+        told_off = refused(
+            registry.get(f"{EVENTS}?after={last - 2}", **headers), 400, "invalid_value", "after"
+        )
+        assert f"from {last - 1} on" in told_off["detail"]
+    for after in ("", "after=0&", f"after={last - 1}&"):
+        assert [one["seq"] for one in feed(registry, f"{after}limit=5")["data"]] == [last]
+    assert feed(registry, f"after={last}")["data"] == []
 
 
 def test_only_admins_read_the_feed(registry: Registry) -> None:
