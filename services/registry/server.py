@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import gevent
-from gevent import socket
+from gevent import monkey, socket
 from gevent.pool import Pool
 from gevent.server import StreamServer
 from gunicorn.app.base import BaseApplication
@@ -44,6 +44,8 @@ SWITCH_SECONDS: Final = 0.0005
 KEEPALIVE_SECONDS: Final = 75  # longer than clients keep idle connections: a POST must not race
 DRAIN_SECONDS: Final = 10.0  # of the 15 s that the runner gives
 SILENCE_SECONDS: Final = 60  # a worker whose loop stands still for so long is replaced
+
+_close_now: Final[Callable[[int], None]] = monkey.get_original("os", "close")
 
 logger = logging.getLogger(__name__)
 
@@ -104,14 +106,16 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             self.notify()
             gevent.sleep(TICK_SECONDS)
         for listener in listeners:
-            listener.close()
+            _close(listener)
+        gevent.sleep(TICK_SECONDS)  # those that came last have not sent their requests yet
         server.stopping()
         self._drain(server, serving)
         server.stopped()
 
     def _handler(self, listener: Any) -> Callable[[Any, Any], None]:
         listener.setblocking(1)
-        return lambda client, address: self.handle(listener, client, address)
+        named = _Named(listener.getsockname())
+        return lambda client, address: self.handle(named, client, address)
 
     def _drain(self, server: Server, serving: set[object]) -> None:
         until = time.monotonic() + DRAIN_SECONDS
@@ -131,6 +135,30 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             logger.error("a request ended in a defect", exc_info=exc)
         with contextlib.suppress(OSError):
             client.sendall(problems.raw(malformed=isinstance(exc, ParseException)))
+
+
+class _Named:
+    """What gunicorn asks of a listener for each connection, also after the listener was closed."""
+
+    def __init__(self, name: object) -> None:
+        self._name = name
+
+    def getsockname(self) -> object:
+        """The address that was listened on."""
+        return self._name
+
+
+def _close(listener: StreamServer) -> None:
+    """Stop listening, and take first whoever is connected: the kernel would reset them.
+
+    In one go: what gevent makes of `close` closes with the next turn of its loop, 20 ms later under
+    load, and whoever connected until then was reset.
+    """
+    listener.stop_accepting()
+    while (accepted := listener.do_read()) is not None:
+        listener.do_handle(*accepted)
+    _close_now(listener.socket.detach())
+    listener.close()
 
 
 def _counted(application: Application, serving: set[object]) -> Application:
