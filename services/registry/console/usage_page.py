@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from services.registry.console import charts, figures, queries
 from services.registry.console.pages import Console
 from services.registry.keys.schemas import OWNER
 from services.registry.schemas import OneOf, Strict, Text
-from services.registry.usage.documents import document, sums, total
+from services.registry.usage.documents import document, sums
 from services.registry.usage.schemas import GROUPS
 from shared.store import access, providers, usage
 from shared.store.usage import HOUR, Period
@@ -26,7 +27,11 @@ USUAL: Final = 30
 MOST_ROWS: Final = 200
 OTHERS: Final = "others"
 
+SLOW: Final = "p95"
+
+
 Rows = Sequence[Mapping[str, Any]]
+Series = dict[str, list[float | None]]  # name → a value for each time
 
 
 class UsagePageQuery(Strict):
@@ -60,16 +65,19 @@ def add(routes: Blueprint, console: Console) -> None:
         def read(tx: sa.Connection) -> dict[str, Any]:
             unit = "hour" if step == HOUR else "day"
             drawn = usage.totals(tx, period, [unit, "provider_id"])
-            listed = usage.totals(tx, period, [GROUPS[by]])
+            found = usage.totals(tx, period, [GROUPS[by]], limit=MOST_ROWS + 1)
+            listed = found[:MOST_ROWS]
             ids = {row["provider_id"] for row in (*drawn, *(listed if by == "provider" else ()))}
             names: dict[str, Any] = {"provider": providers.names(tx, ids), "key": {}}
             if by == "key":
                 names["key"] = access.names(tx, {row["key_id"] for row in listed})
+            rows = document(listed, [by], GROUPS, names)
+            rows.sort(key=lambda row: row["day"] if by == "day" else row["requests"], reverse=True)
             return {
                 "charts": _charts(drawn, unit, period, step, names["provider"]),
-                "rows": document(listed, [by], GROUPS, names)[:MOST_ROWS],
-                "row_count": len(listed),
-                "total": total(listed),
+                "rows": rows,
+                "has_more": len(found) > MOST_ROWS,
+                "total": sums(usage.totals(tx, period, ())[0]),
             }
 
         return console.render(
@@ -92,41 +100,41 @@ def _charts(
     at = {start: number for number, start in enumerate(starts)}
     words = "%H:%M" if step == HOUR else "%d %b"
     times = [datetime.fromtimestamp(start, UTC).strftime(words) for start in starts]
-    requests: dict[str, list[float | None]] = {}
-    tokens: dict[str, list[float | None]] = {}
-    latency: dict[str, list[float | None]] = {}
-    for provider in {row["provider_id"] for row in rows}:
-        name = _unique(names.get(provider, {}).get("name", provider), provider, requests)
-        requests[name] = [None] * len(times)
-        tokens[name] = [None] * len(times)
-        latency[name] = [None] * len(times)
-        for row in rows:
-            place = at.get(int(row[unit])) if row["provider_id"] == provider else None
-            if place is None:
-                continue
-            summed = sums(row)
-            requests[name][place] = summed["requests"]
-            tokens[name][place] = summed["total_tokens"]
-            latency[name][place] = summed["latency_seconds"]["p95"]
-    busiest = list(charts.few(requests, OTHERS))
-    kept = {name: latency[name] for name in busiest if name in latency}
+    requests: Series = defaultdict(lambda: [None] * len(times))
+    tokens: Series = defaultdict(lambda: [None] * len(times))
+    for row in rows:
+        place, provider = at[int(row[unit])], row["provider_id"]
+        requests[provider][place] = row["requests"]
+        tokens[provider][place] = row["prompt_tokens"] + row["completion_tokens"]
+    busiest = charts.few(requests, OTHERS)
+    latency: Series = {provider: [None] * len(times) for provider in busiest if provider in names}
+    for row in rows:
+        if row["provider_id"] in latency:
+            slow = sums(row)["latency_seconds"][SLOW]
+            latency[row["provider_id"]][at[int(row[unit])]] = slow
+    used = _in_order(charts.few(tokens, OTHERS), list(busiest))
+    called = _names(names)
     return {
-        "requests": charts.columns(times, charts.few(requests, OTHERS), figures.count, _short),
-        "tokens": charts.columns(
-            times, _in_order(charts.few(tokens, OTHERS), busiest), figures.count, _short
-        ),
-        "latency": charts.lines(times, kept, figures.seconds, _seconds),
+        "requests": charts.columns(times, called(busiest), figures.count, _short),
+        "tokens": charts.columns(times, called(used), figures.count, _short),
+        "latency": charts.lines(times, called(latency), figures.seconds, _seconds),
     }
 
 
-def _unique(name: str, provider_id: str, taken: Mapping[str, Any]) -> str:
-    """A deleted provider may have had the name of a living one."""
-    return f"{name} ({provider_id})" if name in taken else name
+def _names(known: Mapping[str, Mapping[str, str]]) -> Callable[[Series], Series]:
+    """What names series of provider ids; a deleted provider may have had a living one's name."""
+    often = Counter(found["name"] for found in known.values())
+
+    def name(provider_id: str) -> str:
+        if provider_id not in known:
+            return provider_id
+        found = known[provider_id]["name"]
+        return found if often[found] == 1 else f"{found} ({provider_id})"
+
+    return lambda series: {name(one): values for one, values in series.items()}
 
 
-def _in_order(
-    series: Mapping[str, list[float | None]], order: Sequence[str]
-) -> dict[str, list[float | None]]:
+def _in_order(series: Series, order: Sequence[str]) -> Series:
     """The series in this order, so that one provider has one colour in all charts."""
     return {name: series[name] for name in (*order, *series) if name in series}
 

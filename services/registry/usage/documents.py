@@ -26,11 +26,6 @@ def document(
     ]
 
 
-def total(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The sum of all groups."""
-    return sums({name: sum(row[name] for row in rows) for name in (*COUNTS, *LATENCIES)})
-
-
 def sums(row: Mapping[str, Any]) -> dict[str, Any]:
     """Counts, tokens and latencies in seconds; null latencies where there was no request."""
     counts = {name: int(row[name]) for name in COUNTS}
