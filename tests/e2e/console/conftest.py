@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, ViewportSize, sync_playwright
 
@@ -57,9 +58,18 @@ def visit(browser: Browser, system: System) -> Iterator[Visit]:
             visitor.check()
 
 
+@pytest.fixture(scope="package")
+def admins_session(system: System) -> str:
+    """One session of an admin for all tests that do not end it."""
+    with httpx.Client(base_url=system.url, trust_env=False) as client:
+        answer = client.post("/login", data={"key": system.admin_key})
+        assert answer.status_code == 303, answer.text
+        return str(answer.cookies["dragoman_session"])
+
+
 @pytest.fixture
-def admin(visit: Visit, system: System) -> Visitor:
-    """An admin, signed in."""
+def admin(visit: Visit, admins_session: str) -> Visitor:
+    """An admin, signed in, on no page yet."""
     visitor = visit()
-    visitor.sign_in(system.admin_key)
+    visitor.enter(admins_session)
     return visitor

@@ -28,6 +28,7 @@ def test_from_a_new_provider_by_chat_and_job_to_its_end(admin: Visitor) -> None:
 
 def _add(admin: Visitor, url: str) -> None:
     page = admin.page
+    page.goto("/providers")
     page.get_by_role("link", name="Add a provider").click()
     page.get_by_role("button", name="llama.cpp").click()
     expect(page.get_by_label("Endpoint")).to_have_value("http://localhost:8080/v1")

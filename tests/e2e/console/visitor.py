@@ -20,7 +20,9 @@ _WATCH_POLICY = """
 addEventListener("securitypolicyviolation", (event) =>
   console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
 """
-_REFUSED = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
+_REFUSED = re.compile(
+    r"Failed to load resource: (the server responded with a status of 4\d\d|net::ERR_FAILED)"
+)
 
 
 class Visitor:
@@ -51,7 +53,7 @@ class Visitor:
 
     @contextmanager
     def refusals(self) -> Iterator[None]:
-        """Browsers write every 4xx to their console; here one is wanted."""
+        """Here a 4xx or a lost connection is wanted; browsers write each to their console."""
         self._refusals_expected = True
         yield
         self._refusals_expected = False
@@ -61,7 +63,12 @@ class Visitor:
         self.page.goto(f"/login?next={to}")
         self.page.get_by_role("textbox", name="API key").fill(key)
         self.page.keyboard.press("Enter")
-        self.page.wait_for_url(f"**{to}")
+        self.page.wait_for_url(f"{self.url}{to}")
+        return self.page
+
+    def enter(self, session: str) -> Page:
+        """Have this session already; the page is still empty."""
+        self.context.add_cookies([{"name": "dragoman_session", "value": session, "url": self.url}])
         return self.page
 
     def look(self, name: str) -> None:
@@ -69,7 +76,7 @@ class Visitor:
         ARTIFACTS.mkdir(parents=True, exist_ok=True)
         width = "phone" if self.page.viewport_size == PHONE else "wide"
         for scheme in ("light", "dark"):
-            self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+            self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             picture = ARTIFACTS / f"{name}-{width}-{scheme}.png"
             self.page.screenshot(path=picture, full_page=True, animations="disabled")
             found = [told for told in _violations(self.page) if told]
