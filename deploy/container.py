@@ -17,16 +17,21 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 HEALTH_SECONDS = 2.0
 
 
 def main(arguments: list[str], environ: Mapping[str, str]) -> int:
-    """Become the service or the command; returns only for `healthy`, and for what is none."""
+    """Answer `healthy` with an exit status, or become the service or the command."""
     name, *rest = arguments or ["--help"]
-    if name == "healthy":
-        return 0 if healthy(rest[0] if rest else "", environ) else 1
+    if name != "healthy":
+        _become(name, arguments, environ)
+    return 0 if healthy(rest[0] if rest else "", environ) else 1
+
+
+def _become(name: str, arguments: list[str], environ: Mapping[str, str]) -> NoReturn:
     from deploy.processes import PROCESSES
     from shared.config import READY_FD
 

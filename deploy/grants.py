@@ -116,12 +116,13 @@ GRANTS: Final[Mapping[str, Mapping[str, Access]]] = {
             delete=True,
         ),
         "usage_hour": Access(insert=(*_KEYS_OF_USAGE, *_TOTALS), update=_TOTALS, delete=True),
+        "model": READ,
     },
     DISCOVERY_WORKER: {
         "installation": READ,
         "provider": READ,
         "event_counter": Access(update=("seq",)),
-        "event": Access(insert=ALL),
+        "event": Access(insert=ALL, delete=True),
         "discovery": Access(
             insert=ALL,
             update=(
@@ -195,7 +196,9 @@ def owners(tx: sa.Connection) -> list[str]:
 
 def script() -> str:
     """All grants as SQL; `deploy/postgres/grants.sql` holds this text."""
-    head = "-- Made from deploy/grants.py (python -m deploy.grants). `dragoman migrate` runs this.\n"
+    head = (
+        "-- Made from deploy/grants.py (python -m deploy.grants). `dragoman migrate` runs this.\n"
+    )
     return head + "".join(f"{statement};\n" for statement in statements())
 
 

@@ -27,19 +27,18 @@ from tests.postgres import PostgresServer
 
 START_SECONDS = 60.0
 REGISTRIES = ("registry-1", "registry-2")
+HAPROXY = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")
 WORKERS = ("chat-worker-1", "chat-worker-2", "discovery-worker", "beat")
 
 
 class Composed:
     """Its services as processes of this machine, by their names; `settings` are for all of them.
 
-    `postgres` is a cluster that this may reconfigure. Without a Caddy there is no proxy, and `url`
-    is the first registry's.
+    `postgres` is a cluster that this may reconfigure. Without an HAProxy there is no proxy, and
+    `url` is that of the first registry.
     """
 
-    def __init__(
-        self, folder: Path, postgres: PostgresServer, settings: Mapping[str, str]
-    ) -> None:
+    def __init__(self, folder: Path, postgres: PostgresServer, settings: Mapping[str, str]) -> None:
         self.folder = folder
         self.postgres = postgres
         self.secrets = folder / "secrets"
@@ -113,15 +112,17 @@ class Composed:
             self.spawn(name)
         for name in (*REGISTRIES, *WORKERS):
             self.until_healthy(name)
-        if caddy := shutil.which("caddy"):
-            self._spawn_proxy(caddy)
+        if HAPROXY is not None:
+            self._spawn_proxy(HAPROXY)
         else:
             self.url = self.url_of(REGISTRIES[0])
         return self
 
     def environment(self, name: str) -> dict[str, str]:
         """What the container of this service gets, translated."""
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("DRAGOMAN_", "PYTEST"))}
+        inherited = {
+            k: v for k, v in os.environ.items() if not k.startswith(("DRAGOMAN_", "PYTEST"))
+        }
         given = image_environment() | self._services[name].get("environment", {})
         own = {
             key: str(text)
@@ -160,17 +161,16 @@ class Composed:
 
         eventually(answers, 10)
 
-    def _spawn_proxy(self, caddy: str) -> None:
-        registries = " ".join(f"127.0.0.1:{self.ports[name]}" for name in REGISTRIES)
+    def _spawn_proxy(self, haproxy: str) -> None:
         env = {
-            "SITE_ADDRESS": f":{self.ports['proxy']}",
-            "REGISTRIES": registries,
-            "XDG_CONFIG_HOME": str(self.folder / "tmp"),
-            "XDG_DATA_HOME": str(self.folder / "tmp"),
+            "PORT": str(self.ports["proxy"]),
+            "TLS_PORT": str(free_port()),
+            "TLS_CERTIFICATE": "",
+            "REGISTRY_1": f"127.0.0.1:{self.ports['registry-1']}",
+            "REGISTRY_2": f"127.0.0.1:{self.ports['registry-2']}",
         }
-        file = str(ROOT / "deploy" / "compose" / "Caddyfile")
-        command = [caddy, "run", "--config", file, "--adapter", "caddyfile"]
-        self._popen("proxy", command, {**os.environ, **env})
+        file = str(ROOT / "deploy" / "compose" / "haproxy.cfg")
+        self._popen("proxy", [haproxy, "-f", file, "-db"], {**os.environ, **env})
         with Api(self.url, "none") as api:
             api.healthy(10)
 
@@ -185,7 +185,9 @@ class Composed:
         words = self._services[name]["healthcheck"]["test"]
         assert words[:5] == ["CMD", "python", "-P", "-m", "deploy.container"]
         file = self.folder / "tmp" / name / "dragoman-ready"
-        eventually(lambda: self._lives(name) and file.exists() and file.stat().st_size, START_SECONDS)
+        eventually(
+            lambda: self._lives(name) and file.exists() and file.stat().st_size, START_SECONDS
+        )
         self.command(*words[5:], service=name)
 
     def _lives(self, name: str) -> bool:
@@ -204,6 +206,7 @@ class Composed:
         process, began = self._running.pop(name), time.monotonic()
         process.send_signal(number)
         process.wait(60)
+        shutil.rmtree(self.folder / "tmp" / name, ignore_errors=True)  # a tmpfs ends with it
         return time.monotonic() - began
 
     def stop(self) -> None:

@@ -1,0 +1,290 @@
+"""The composition works as a whole: behind its proxy, under its roles, while passwords change."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import sqlalchemy as sa
+from psycopg import errors
+
+from deploy.grants import CHAT_WORKER, DISCOVERY_WORKER, REGISTRY
+from shared.store import jobs, usage
+from shared.store.database import Database
+from shared.store.migrate import upgrade
+from tests.api import CHAT, Api, chat_body
+from tests.campaigns.checker import Evidence, check
+from tests.campaigns.load import Load, Shape
+from tests.composed import HAPROXY, REGISTRIES, Composed
+from tests.eventually import eventually
+from tests.postgres import PostgresServer
+from tests.simulators import CountingSimulator, Mode, Running, running
+from tests.webhook_receiver import SECRET, Receiver
+
+DENIED = "permission denied"
+
+
+@pytest.fixture
+def api(composed: Composed) -> Iterator[Api]:
+    """The admin, through the proxy."""
+    with Api(composed.url, composed.admin_key) as caller:
+        yield caller
+
+
+@pytest.fixture
+def upstream() -> Iterator[Running]:
+    with running(CountingSimulator()) as sim:
+        yield sim
+
+
+def call(api: Api, method: str, path: str, status: int, **more: Any) -> Any:
+    answer = api.http.request(method, path, **more)
+    assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
+    return answer.json() if answer.content else None
+
+
+def test_providers_are_found_tested_changed_and_deleted(
+    composed: Composed, api: Api, upstream: Running
+) -> None:
+    made = api.add_provider("acme", upstream.url, api_key="sk-0123456789abcdef")
+    api.discovered(made["id"], "ok", 10)
+    upstream.simulator.models.append("another")
+    call(api, "POST", "/v1/providers/acme/refresh", 200, headers={"Prefer": "wait=10"})
+    call(api, "PATCH", "/v1/providers/acme", 200, json={"options": {"models": ["by-hand"]}})
+    tested = {"endpoint": upstream.url, "chat": True}
+    assert call(api, "POST", "/v1/providers/test", 200, json=tested)["status"] == "done"
+    call(api, "PATCH", "/v1/providers/acme", 200, json={"enabled": False})
+    api.discovered(made["id"], "disabled", 10)
+    call(api, "PATCH", "/v1/providers/acme", 200, json={"enabled": True})
+    api.discovered(made["id"], "ok", 10)
+    types = {event["type"] for event in call(api, "GET", "/v1/events", 200)["data"]}
+    assert types >= {"provider.created", "provider.changed", "models.changed"}
+    upstream.hold()
+    queued = [api.submit("acme/m", f"of-deleted-{number}") for number in range(2)]
+    call(api, "DELETE", "/v1/providers/acme", 204)
+    upstream.release()
+    api.ended(queued, 10)
+    assert DENIED not in composed.postgres.log.read_text()
+
+
+def test_jobs_run_stream_tell_their_receivers_and_are_cancelled_deleted_and_counted(
+    composed: Composed, api: Api, upstream: Running
+) -> None:
+    slug = api.add_provider("worker", upstream.url)["slug"]
+    with running(Receiver()) as receiver:
+        there = receiver.simulator
+        assert isinstance(there, Receiver)
+        hooked = {"webhook": {"url": f"{receiver.url}/told", "secret": SECRET}}
+        failing = {"webhook": {"url": f"{receiver.url}/503", "secret": SECRET}}
+        told = [
+            api.submit(f"{slug}/m", "hooked", background_options=options)
+            for options in (hooked, failing)
+        ]
+        plain = api.chat(f"{slug}/m", "plain")
+        assert plain.status_code == 200, plain.text
+        spoken = chat_body(f"{slug}/m", "streamed", stream=True, store=True, sim={"words": 5})
+        chunks = api.http.post(CHAT, json=spoken).text.split("data: ")[1:-1]
+        streamed = json.loads(chunks[0])["id"]
+        once = {"headers": {"Idempotency-Key": "k"}, "json": chat_body(f"{slug}/m", "once")}
+        ids = {call(api, "POST", CHAT, 200, **once)["id"] for _ in range(2)}
+        assert len(ids) == 1
+        assert {job["status"] for job in api.ended(told, 10).values()} == {"completed"}
+        there.wait_for("/told", 1)
+        there.wait_for("/503", 1)
+    upstream.hold()
+    running_one = api.submit(f"{slug}/m", "running")
+    upstream.wait_until(lambda stats: stats.in_flight == 1, 10)
+    assert call(api, "POST", f"{CHAT}/{running_one}/cancel", 200)["status"] == "cancelled"
+    upstream.release()
+    call(api, "POST", f"{CHAT}/{streamed}", 200, json={"metadata": {"a": "b"}})
+    call(api, "DELETE", f"{CHAT}/{streamed}", 200)
+    (row,) = call(api, "GET", "/v1/usage?group_by=model", 200)["data"][-1:]
+    assert row["requests"] >= 4
+    assert DENIED not in composed.postgres.log.read_text()
+
+
+def test_a_provider_that_refuses_closes_its_gate_and_a_dead_worker_is_swept(
+    composed: Composed, api: Api, upstream: Running
+) -> None:
+    slug = api.add_provider("away", upstream.url)["slug"]
+    upstream.set_mode(Mode.RATE_LIMITED)
+    gated = api.submit(f"{slug}/m", "gated")
+    eventually(lambda: (api.job(gated)["waiting_for"] or {}).get("reason") == "retry_after", 10)
+    upstream.set_mode(Mode.NORMAL)
+    assert api.ended([gated], 20)[gated]["status"] == "completed"
+    upstream.hold()
+    held = [api.submit(f"{slug}/m", f"held-{number}") for number in range(4)]
+    upstream.wait_until(lambda stats: stats.in_flight == 4, 10)
+    for name in ("chat-worker-1", "chat-worker-2"):
+        composed.end(name, signal.SIGKILL)
+    for name in ("chat-worker-1", "chat-worker-2"):
+        composed.spawn(name)
+        composed.until_healthy(name)
+    swept = api.ended(held, 20)
+    upstream.release()
+    assert {job["error"]["code"] for job in swept.values()} == {"interrupted"}
+    assert DENIED not in composed.postgres.log.read_text()
+
+
+def test_keys_are_made_used_revoked_and_the_purges_may_delete(composed: Composed, api: Api) -> None:
+    key = call(api, "POST", "/v1/keys", 201, json={"name": "member"})
+    with Api(composed.url, key["key"]) as member:
+        call(member, "GET", "/v1/models", 200)
+    call(api, "DELETE", f"/v1/keys/{key['id']}", 204)
+    database = Database(composed.secret("database_url_chat_worker"))
+    with database.write() as tx:
+        jobs.purge(tx, now=2e9)
+        usage.purge(tx, now=2e9)
+    database.dispose()
+
+
+@pytest.mark.parametrize(
+    ("role", "statement"),
+    [
+        (DISCOVERY_WORKER, "UPDATE provider SET endpoint = 'http://evil'"),
+        (DISCOVERY_WORKER, "UPDATE chat_job SET result_sealed = 'forged'"),
+        (DISCOVERY_WORKER, "SELECT request_sealed FROM chat_job"),
+        (DISCOVERY_WORKER, "SELECT digest FROM api_key"),
+        (DISCOVERY_WORKER, "DELETE FROM event"),
+        (CHAT_WORKER, "UPDATE provider SET api_key_sealed = NULL"),
+        (CHAT_WORKER, "INSERT INTO event (seq) VALUES (1)"),
+        (CHAT_WORKER, "UPDATE chat_job SET owner = 'me'"),
+        (CHAT_WORKER, "INSERT INTO chat_job (id) VALUES ('forged')"),
+        (CHAT_WORKER, "UPDATE job_attempt SET sent = false"),
+        (CHAT_WORKER, "SELECT digest FROM api_key"),
+        (CHAT_WORKER, "DELETE FROM discovery"),
+        (REGISTRY, "UPDATE chat_job SET result_sealed = 'forged'"),
+        (REGISTRY, "UPDATE chat_job SET request_sealed = 'forged'"),
+        (REGISTRY, "INSERT INTO job_attempt (job_id) VALUES ('forged')"),
+        (REGISTRY, "UPDATE usage_hour SET requests = 0"),
+        (REGISTRY, "UPDATE model SET gone_at = 0"),
+        (REGISTRY, "UPDATE event SET type = 'forged'"),
+        (REGISTRY, "UPDATE api_key SET role = 'admin'"),
+        (REGISTRY, "UPDATE audit SET actor_name = 'forged'"),
+        (REGISTRY, "DELETE FROM audit"),
+        (REGISTRY, "TRUNCATE audit"),
+        (REGISTRY, "UPDATE installation SET keyring_proof = 'forged'"),
+        (REGISTRY, "CREATE TABLE mine (id int)"),
+        (REGISTRY, "DROP TABLE audit"),
+    ],
+)
+def test_no_service_can_write_what_is_anothers(
+    composed: Composed, role: str, statement: str
+) -> None:
+    url = composed.secret(f"database_url_{role.removeprefix('dragoman_')}")
+    with psycopg.connect(url) as connection, pytest.raises(errors.InsufficientPrivilege):
+        connection.execute(statement.encode())
+
+
+def test_nobody_gets_in_without_a_password_or_from_another_role(composed: Composed) -> None:
+    place = f"127.0.0.1:{composed.postgres.port}/dragoman"
+    for login in (f"{REGISTRY}:wrong", REGISTRY, "dragoman"):
+        with pytest.raises(psycopg.OperationalError, match="password"):
+            psycopg.connect(f"postgresql://{login}@{place}")
+
+
+@pytest.mark.skipif(HAPROXY is None, reason="no HAProxy here")
+def test_the_proxy_passes_streams_on_as_they_come_and_hang_ups_too(
+    composed: Composed, api: Api, upstream: Running
+) -> None:
+    slug = api.add_provider("proxied", upstream.url)["slug"]
+    slow = chat_body(f"{slug}/m", "slow", stream=True, sim={"words": 50, "every": 0.2})
+    with api.http.stream("POST", CHAT, json=slow) as answer:
+        first = next(line for line in answer.iter_lines() if "word0" in line)
+        assert upstream.calls_of("slow").answered == 0
+    assert json.loads(first.removeprefix("data: "))["choices"]
+    # The block's end has hung up: nobody else wants that call.
+    upstream.wait_until(lambda stats: stats.in_flight == 0, 10)
+    upstream.hold()
+    waiting = chat_body(f"{slug}/m", "left")
+    with pytest.raises(httpx.ReadTimeout):
+        api.http.post(CHAT, json=waiting, timeout=1)
+    upstream.wait_until(lambda stats: stats.in_flight == 0, 10)
+    upstream.release()
+
+
+def test_every_password_is_changed_and_everything_restarted_and_no_caller_sees_it(
+    composed: Composed, api: Api, upstream: Running
+) -> None:
+    slug = api.add_provider("steady", upstream.url)["slug"]
+    shape = Shape(kinds={"b": 1.0, "p": 1.0}, latency=(0.05, 0.3), rate=20, connections=8)
+    url = composed.url if HAPROXY else composed.url_of(REGISTRIES[1])
+    load = Load(url, composed.admin_key, f"{slug}/m", run="rotate", shape=shape, seed=1)
+    names = ["registry", "chat_worker", "discovery_worker", "migrate"]
+    before = {name: composed.secret(f"database_url_{name}") for name in names}
+    load.start()
+    try:
+        composed.make_secrets("renew", *(f"database_url_{name}" for name in names))
+        composed.make_logins()
+        composed.command("migrate")
+        services = ["chat-worker-1", "chat-worker-2", "discovery-worker"]
+        if HAPROXY:
+            services += REGISTRIES
+        for service in services:
+            composed.restart(service)
+        composed.make_logins("retire")
+        known = len(load.accepted)
+        eventually(lambda: len(load.accepted) > known + 10, 10)
+    finally:
+        load.stop()
+    assert [refused.why for refused in load.refused] == []
+    api.ended([entry.job_id for entry in load.accepted], 30)
+    evidence = Evidence(
+        load.accepted, load.collect(), load.first_seen, upstream.calls(), tolerated=()
+    )
+    assert [finding for finding in check(evidence) if not finding.holds] == []
+    for name, old in before.items():
+        assert "_b:" in composed.secret(f"database_url_{name}")
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(old)
+    assert DENIED not in composed.postgres.log.read_text()
+
+
+def test_a_dump_taken_under_load_restores_to_a_database_that_works(
+    composed: Composed, api: Api, upstream: Running, postgres_server: PostgresServer
+) -> None:
+    slug = api.add_provider("dumped", upstream.url)["slug"]
+    shape = Shape(latency=(0.0, 0.2), rate=50, connections=8)
+    load = Load(composed.url_of(REGISTRIES[0]), composed.admin_key, f"{slug}/m",
+                run="dump", shape=shape, seed=2)  # fmt: skip
+    dump, tools = composed.folder / "dragoman.dump", composed.postgres.binaries
+    url = composed.secret("database_url_migrate")
+    load.start()
+    try:
+        eventually(lambda: len(load.accepted) > 20, 10)
+        before = [entry.job_id for entry in load.accepted]
+        _run([tools / "pg_dump", "--format=custom", f"--file={dump}", url])
+        known = len(load.accepted)
+        eventually(lambda: len(load.accepted) > known, 10)
+    finally:
+        load.stop()
+    restored = postgres_server.fresh_database()
+    _run([tools / "pg_restore", "--no-owner", "--no-privileges", "--exit-on-error",
+          f"--dbname={restored}", dump])  # fmt: skip
+    database = Database(restored)
+    with database.write() as tx:
+        upgrade(tx)
+        found = tx.execute(sa.text("SELECT id, state FROM chat_job")).all()
+        settled = tx.execute(sa.text(
+            "SELECT count(*) FROM job_attempt WHERE job_id NOT IN (SELECT id FROM chat_job)"
+        )).scalar_one()  # fmt: skip
+    database.dispose()
+    assert {f"chatcmpl-{row.id}" for row in found} >= set(before)
+    assert settled == 0  # what was written together is there together
+    env = {"DATABASE_URL": restored, "DATABASE_URL_FILE": ""}
+    _run(["./dragoman", "keys", "rotate-master", "--stage", "status"],
+         env=composed.environment("migrate") | env)  # fmt: skip
+
+
+def _run(command: list[Any], env: dict[str, str] | None = None) -> str:
+    done = subprocess.run(
+        [str(word) for word in command], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
