@@ -29,6 +29,10 @@ class Column:
     right: bool = False
 
 
+def _json(document: Document, **style: Any) -> str:
+    return wording.escaped(json.dumps(document, ensure_ascii=False, **style))
+
+
 class Output:
     """The two streams of one command; `as_json` when a program reads."""
 
@@ -43,11 +47,11 @@ class Output:
 
     def document(self, document: Document) -> None:
         """A document as the API gave it."""
-        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+        click.echo(_json(document, indent=2))
 
     def line(self, document: Document) -> None:
         """A document on one line."""
-        click.echo(json.dumps(document, ensure_ascii=False, separators=(",", ":")))
+        click.echo(_json(document, separators=(",", ":")))
         sys.stdout.flush()
 
     def entries(self, rows: Iterable[Document], columns: Sequence[Column], *, empty: str) -> None:
@@ -100,7 +104,8 @@ class Output:
         """A part of an answer: as it is into a pipe or file, without control on a terminal."""
         if text:
             self._mid_line = not text.endswith("\n")
-            click.echo(wording.safe(text) if self.is_terminal else text, nl=False)
+            # Not click's echo, which would take colours out of what goes into a file.
+            sys.stdout.write(wording.safe(text) if self.is_terminal else text)
             sys.stdout.flush()
 
     def end_line(self) -> None:

@@ -38,6 +38,11 @@ def safe(text: object) -> str:
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(text))
 
 
+def escaped(text: str) -> str:
+    """JSON in which the same is written as escapes."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def one_line(text: object) -> str:
     """The text on one line."""
     return " ".join(safe(text).split())

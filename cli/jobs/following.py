@@ -56,9 +56,7 @@ class Following:
         """Tell the states up to the last, whose job is returned and told by the caller."""
         known, failures = "", 0
         while True:
-            wanted = {"Prefer": f"wait={LOOK_SECONDS}"} | (
-                {"If-None-Match": known} if known else {}
-            )
+            wanted = {"Prefer": f"wait={LOOK_SECONDS}", "If-None-Match": known} if known else {}
             try:
                 answer = await self._get(http, wanted)
             except Unreachable:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Final
 
 from cli import wording
+from cli.exits import Exit
 from cli.failures import Failure, Refused, Stopped
 from cli.jobs.lines import Input
 from cli.jobs.progress import Progress
@@ -38,6 +39,9 @@ async def run_to_end(
         await work
     except asyncio.CancelledError:
         raise Stopped(_how_to_resume(session, results, total)) from None
+    except Refused as refused:
+        if refused.exit is Exit.NOT_ALLOWED:
+            raise
     finally:
         showing.cancel()
         with suppress(asyncio.CancelledError):
