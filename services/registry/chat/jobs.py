@@ -12,7 +12,7 @@ from services.registry.parts import Parts
 from shared.errors import InvalidValue
 from shared.store import jobs
 from shared.store.access import Caller
-from shared.store.jobs import Attempt, Job, Wanted
+from shared.store.jobs import MOST_LOOKED_AT, Attempt, Job, Page, Wanted
 
 
 class Jobs:
@@ -64,14 +64,34 @@ class Jobs:
     def page(
         self, wanted: Wanted, *, limit: int, after: str | None, newest_first: bool
     ) -> tuple[Sequence[Seen], bool]:
-        """Stored jobs, and whether more follow."""
+        """Stored jobs, and whether more may follow them; none where the filters fit few."""
+        seen, found = self._page(wanted, limit=limit, after=after, newest_first=newest_first)
+        return seen, bool(seen) and found.has_more
+
+    def listed(
+        self, wanted: Wanted, *, limit: int, after: str | None, newest_first: bool
+    ) -> tuple[Sequence[Seen], bool]:
+        """Like `page`, for those who go from page to page: OpenAI's packages end at an empty one.
+
+        Raises InvalidValue, which says where to go on, in place of an empty page that is not last.
+        """
+        seen, found = self._page(wanted, limit=limit, after=after, newest_first=newest_first)
+        if not seen and found.stopped_at is not None:
+            raise InvalidValue(
+                f"Expected filters that fit one of the next {MOST_LOOKED_AT:,} jobs, got ones that "
+                f"fit none. Go on behind them with `after={self._naming.named(found.stopped_at)}`.",
+                param="after",
+            )
+        return seen, found.has_more
+
+    def _page(
+        self, wanted: Wanted, *, limit: int, after: str | None, newest_first: bool
+    ) -> tuple[Sequence[Seen], Page]:
         now = self._parts.now()
 
-        def find(tx: sa.Connection) -> tuple[Sequence[Seen], bool]:
-            found, has_more = jobs.page(
-                tx, wanted, limit=limit, after=after, newest_first=newest_first
-            )
-            return [(job, circumstances(tx, job, now=now)) for job in found], has_more
+        def find(tx: sa.Connection) -> tuple[Sequence[Seen], Page]:
+            found = jobs.page(tx, wanted, limit=limit, after=after, newest_first=newest_first)
+            return [(job, circumstances(tx, job, now=now)) for job in found.jobs], found
 
         return self._transactions.read(find)
 

@@ -85,7 +85,7 @@ def add(routes: Blueprint, parts: Parts, jobs: Jobs, shown: Callable[[Seen], Res
                 if _is_metadata(name)
             },
         )
-        seen, has_more = jobs.page(
+        seen, has_more = jobs.listed(
             wanted,
             limit=query.get("limit", paging.USUAL),
             after=COMPLETIONS.bare(after) if after is not None else None,

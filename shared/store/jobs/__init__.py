@@ -17,7 +17,9 @@ from shared.store.jobs.claim import claim, has_work
 from shared.store.jobs.finish import finish
 from shared.store.jobs.held import held_by, lost, publish
 from shared.store.jobs.history import (
+    MOST_LOOKED_AT,
     Attempt,
+    Page,
     StoredLog,
     Wanted,
     attempts,
@@ -60,6 +62,7 @@ from shared.store.jobs.sweep import purge, release_held, sweep
 __all__ = [
     "ERROR",
     "LOG",
+    "MOST_LOOKED_AT",
     "ORIGINAL",
     "REQUEST",
     "RESULT",
@@ -73,6 +76,7 @@ __all__ = [
     "Job",
     "NewJob",
     "Outcome",
+    "Page",
     "Retention",
     "StoredLog",
     "Swept",

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from shared.domain import JobState
+from shared.store.access import Role
 from shared.store.jobs import Evidence
 from shared.store.schema import chat_job
 from tests.contract.registry.conftest import CHAT, Registry, refused
@@ -72,6 +73,34 @@ def test_lists_are_narrowed_by_state_model_provider_and_metadata(
     provider_id = registry.job(ids[0])["provider"]["id"]
     assert listed(registry, f"provider={provider_id}&limit=1") == ids[:1]
     assert listed(registry, "provider=nobody") == []
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_filters_that_fit_little_end_the_search_and_say_where_to_go_on(
+    registry: Registry, slug: str, order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """100,000 jobs of which none fitted took 130 ms in SQLite, 350 in PostgreSQL, and so on."""
+    monkeypatch.setattr("shared.store.jobs.history.MOST_LOOKED_AT", 3)
+    owner = slug[:60]
+    monkeypatch.setitem(registry.keys, owner, registry.add_key(owner, Role.MEMBER))
+    marks = ["a", "", "", "", "", "b", "", "", "a"]
+    made = [
+        registry.submit(f"{slug}/m", who=owner, metadata={"mark": mark} if mark else {})["id"]
+        for mark in marks
+    ]
+    ids = made if order == "asc" else made[::-1]
+    query = f"{CHAT}?metadata[mark]=a&order={order}&limit=5"
+
+    page = registry.get(query, who=owner).get_json()
+    assert ([job["id"] for job in page["data"]], page["has_more"]) == (ids[:1], True)
+    told = refused(
+        registry.get(f"{query}&after={ids[0]}", who=owner), 400, "invalid_value", "after"
+    )
+    assert f"`after={ids[3]}`" in told["detail"]
+    refused(registry.get(f"{query}&after={ids[3]}", who=owner), 400, "invalid_value", "after")
+    last = registry.get(f"{query}&after={ids[6]}", who=owner).get_json()
+    assert ([job["id"] for job in last["data"]], last["has_more"]) == (ids[8:], False)
+    assert listed(registry, f"order={order}&limit=9", who=owner) == ids  # no filter, no search
 
 
 def test_a_listed_job_reads_as_by_its_id(registry: Registry, slug: str) -> None:
