@@ -55,7 +55,7 @@ def add(routes: Blueprint, console: Console) -> None:
         """The stored jobs that the caller may see, newest first."""
         asked, caller = queries.asked(JobPageQuery), current_caller()
         after = asked["after"]
-        seen, has_more = jobs.page(
+        seen, has_more = jobs.listed(
             _wanted(asked, caller),
             limit=asked["limit"],
             after=COMPLETIONS.bare(after) if after is not None else None,
