@@ -55,7 +55,8 @@ Inline <b onmouseover="window.hit = 'over'">bold</b> <svg onload="window.hit = '
 </code></pre><script>window.hit='code'</script>
 ```
 
-<math><mtext><table><mglyph><style><!--</style><img title="--&gt;&lt;img src=1 onerror=window.hit='mxss'&gt;">
+<math><mtext><table><mglyph><style><!--</style>
+<img title="--&gt;&lt;img src=1 onerror=window.hit='mxss'&gt;">
 
 | a |
 |---|
@@ -72,7 +73,7 @@ SAID: Final[Mapping[str, Mapping[str, Any]]] = {
     "hostile": {"content": HOSTILE, "reasoning_content": HOSTILE},
     "reasoning": {
         "content": "Twelve.",
-        "reasoning_content": "The question is how many months a year has.\n\n- January\n- and so on",
+        "reasoning_content": "How many months has a year?\n\n- January\n- and so on",
     },
     "thinking": {"content": "<think>Hm, *let me see*.</think>\n\nForty-two."},
     "tools": {

@@ -36,14 +36,22 @@ export function reasoningOf(message) {
 export function split(text) {
   const begun = text.trimStart();
   if (!begun.startsWith(OPENING)) {
-    return { reasoning: "", content: begun && OPENING.startsWith(begun) ? "" : text };
+    return { reasoning: "", content: OPENING.startsWith(begun) ? "" : text };
   }
   const end = begun.indexOf(CLOSING);
-  if (end < 0) return { reasoning: begun.slice(OPENING.length), content: "" };
+  if (end < 0) return { reasoning: withoutStart(begun.slice(OPENING.length), CLOSING), content: "" };
   return {
     reasoning: begun.slice(OPENING.length, end),
     content: begun.slice(end + CLOSING.length).trimStart(),
   };
+}
+
+/** `text` without what at its end may become `tag`. */
+function withoutStart(text, tag) {
+  for (let length = tag.length - 1; length > 0; length -= 1) {
+    if (text.endsWith(tag.slice(0, length))) return text.slice(0, -length);
+  }
+  return text;
 }
 
 function emptyChoice() {

@@ -56,7 +56,7 @@ export class GrowingMarkdown {
     else if (block.type !== "space") this.#show(block, false);
   }
 
-  /** The blocks; null when the parser gives up, or does not account for every character. */
+  /** The blocks, all as one where marked does not account for every character; null: it gives up. */
   #blocks(text) {
     if (text.length > LONGEST_TAIL) return null;
     let found;
@@ -66,7 +66,9 @@ export class GrowingMarkdown {
       if (!(fault instanceof RangeError)) throw fault; // nested deeper than the stack
       return null;
     }
-    return text === found.map((block) => block.raw).join("") ? found : null;
+    const told = found.map((block) => block.raw).join("");
+    const whole = text.startsWith(told) && text.slice(told.length).trim() === ""; // it trims lists
+    return whole ? found : [{ type: "mixed", raw: text }];
   }
 
   #show(block, settled) {
