@@ -47,6 +47,7 @@ class Composed:
         self.url = f"http://127.0.0.1:{self.ports['proxy']}"
         self._settings = settings
         self._services: dict[str, Any] = filled(composition()["services"])
+        self._log_read = 0
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         for made in (self.secrets, self.logs, folder / "lib"):
             made.mkdir()
@@ -219,6 +220,12 @@ class Composed:
     def url_of(self, name: str) -> str:
         """Where one registry listens."""
         return f"http://127.0.0.1:{self.ports[name]}"
+
+    def denials(self) -> list[str]:
+        """What PostgreSQL denied to anybody since the last time that this was asked."""
+        text = self.postgres.log.read_text(errors="replace")
+        fresh, self._log_read = text[self._log_read :], len(text)
+        return [line for line in fresh.splitlines() if "permission denied" in line]
 
     def log(self, name: str) -> str:
         """What a service printed."""

@@ -27,8 +27,6 @@ from tests.postgres import PostgresServer
 from tests.simulators import CountingSimulator, Mode, Running, running
 from tests.webhook_receiver import SECRET, Receiver
 
-DENIED = "permission denied"
-
 
 @pytest.fixture
 def api(composed: Composed) -> Iterator[Api]:
@@ -70,7 +68,7 @@ def test_providers_are_found_tested_changed_and_deleted(
     call(api, "DELETE", "/v1/providers/acme", 204)
     upstream.release()
     api.ended(queued, 10)
-    assert DENIED not in composed.postgres.log.read_text()
+    assert composed.denials() == []
 
 
 def test_jobs_run_stream_tell_their_receivers_and_are_cancelled_deleted_and_counted(
@@ -106,7 +104,7 @@ def test_jobs_run_stream_tell_their_receivers_and_are_cancelled_deleted_and_coun
     call(api, "DELETE", f"{CHAT}/{streamed}", 200)
     (row,) = call(api, "GET", "/v1/usage?group_by=model", 200)["data"][-1:]
     assert row["requests"] >= 4
-    assert DENIED not in composed.postgres.log.read_text()
+    assert composed.denials() == []
 
 
 def test_a_provider_that_refuses_closes_its_gate_and_a_dead_worker_is_swept(
@@ -129,7 +127,7 @@ def test_a_provider_that_refuses_closes_its_gate_and_a_dead_worker_is_swept(
     swept = api.ended(held, 20)
     upstream.release()
     assert {job["error"]["code"] for job in swept.values()} == {"interrupted"}
-    assert DENIED not in composed.postgres.log.read_text()
+    assert composed.denials() == []
 
 
 def test_keys_are_made_used_revoked_and_the_purges_may_delete(composed: Composed, api: Api) -> None:
@@ -151,7 +149,7 @@ def test_keys_are_made_used_revoked_and_the_purges_may_delete(composed: Composed
         (DISCOVERY_WORKER, "UPDATE chat_job SET result_sealed = 'forged'"),
         (DISCOVERY_WORKER, "SELECT request_sealed FROM chat_job"),
         (DISCOVERY_WORKER, "SELECT digest FROM api_key"),
-        (DISCOVERY_WORKER, "DELETE FROM event"),
+        (DISCOVERY_WORKER, "UPDATE event SET type = 'forged'"),
         (CHAT_WORKER, "UPDATE provider SET api_key_sealed = NULL"),
         (CHAT_WORKER, "INSERT INTO event (seq) VALUES (1)"),
         (CHAT_WORKER, "UPDATE chat_job SET owner = 'me'"),
@@ -180,6 +178,7 @@ def test_no_service_can_write_what_is_anothers(
     url = composed.secret(f"database_url_{role.removeprefix('dragoman_')}")
     with psycopg.connect(url) as connection, pytest.raises(errors.InsufficientPrivilege):
         connection.execute(statement.encode())
+    assert len(composed.denials()) == 1
 
 
 def test_nobody_gets_in_without_a_password_or_from_another_role(composed: Composed) -> None:
@@ -223,10 +222,7 @@ def test_every_password_is_changed_and_everything_restarted_and_no_caller_sees_i
         composed.make_secrets("renew", *(f"database_url_{name}" for name in names))
         composed.make_logins()
         composed.command("migrate")
-        services = ["chat-worker-1", "chat-worker-2", "discovery-worker"]
-        if HAPROXY:
-            services += REGISTRIES
-        for service in services:
+        for service in ("chat-worker-1", *(REGISTRIES if HAPROXY else REGISTRIES[:1])):
             composed.restart(service)
         composed.make_logins("retire")
         known = len(load.accepted)
@@ -243,7 +239,7 @@ def test_every_password_is_changed_and_everything_restarted_and_no_caller_sees_i
         assert "_b:" in composed.secret(f"database_url_{name}")
         with pytest.raises(psycopg.OperationalError):
             psycopg.connect(old)
-    assert DENIED not in composed.postgres.log.read_text()
+    assert composed.denials() == []
 
 
 def test_a_dump_taken_under_load_restores_to_a_database_that_works(
