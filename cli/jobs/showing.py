@@ -170,7 +170,9 @@ def attempts(session: Session, job_id: str) -> None:
 
 
 @group.command("cancel")
-@click.argument("job_ids", nargs=-1, required=True, shell_complete=completing.job_ids)
+@click.argument(
+    "job_ids", nargs=-1, required=True, metavar="JOB_ID...", shell_complete=completing.job_ids
+)
 @calls
 def cancel(session: Session, job_ids: tuple[str, ...]) -> None:
     """End jobs now; those that have ended stay as they are."""
@@ -183,7 +185,9 @@ def cancel(session: Session, job_ids: tuple[str, ...]) -> None:
 
 
 @group.command("delete")
-@click.argument("job_ids", nargs=-1, required=True, shell_complete=completing.job_ids)
+@click.argument(
+    "job_ids", nargs=-1, required=True, metavar="JOB_ID...", shell_complete=completing.job_ids
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @calls
 def delete(session: Session, job_ids: tuple[str, ...], yes: bool) -> None:
