@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar
 
 import marshmallow as ma
 import msgspec
-from flask import Request, g, request
+from flask import Request, Response, after_this_request, g, request
 from flask_smorest import Blueprint as SmorestBlueprint
 from webargs.flaskparser import FlaskParser
 
@@ -92,8 +92,16 @@ def guarded(parts: Parts, name: str, prefix: str, description: str) -> Blueprint
         caller = g.caller = parts.authenticator.caller_of(request)
         if caller.limits is not None:
             parts.limiter.request(caller)
+        if caller.session_until is not None:
+            after_this_request(_unkept)
 
     return routes
+
+
+def _unkept(response: Response) -> Response:
+    """The answer to a browser, which must not find it again after the logout."""
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
 
 
 def _leaves(faults: Any, path: str) -> Iterator[tuple[str, str]]:

@@ -69,6 +69,14 @@ def test_a_session_calls_the_api_as_its_key(browser: Browser) -> None:
     assert browser.call("POST", PROVIDERS, body).status_code == 201
 
 
+def test_no_browser_keeps_what_a_session_was_answered(browser: Browser) -> None:
+    browser.sign_in("ann")
+    for path in ("/v1/models", "/v1/providers", "/v1/providers/nobodys"):
+        assert browser.call("GET", path).headers["Cache-Control"] == "no-store"
+        key = {"Authorization": f"Bearer {browser.registry.keys['ann']}"}
+        assert "Cache-Control" not in browser.call("GET", path, **key).headers
+
+
 def test_a_session_follows_events_while_it_lasts(browser: Browser) -> None:
     browser.sign_in()
     wanted = {"Accept": "text/event-stream"}
