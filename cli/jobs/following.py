@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import httpx
@@ -19,6 +20,7 @@ LOOK_SECONDS: Final = 5  # `waiting_for` is no change that a long poll tells of
 TEXT_SECONDS: Final = 10.0  # that the text may come behind the end
 PATIENCE: Final = 10  # attempts in a row without an answer
 REST_SECONDS: Final = 1.0
+PASSING: Final = frozenset({429, 502, 503, 504})
 
 
 class Following:
@@ -48,6 +50,8 @@ class Following:
                 await asyncio.wait([text], timeout=TEXT_SECONDS)
             finally:
                 text.cancel()
+                with suppress(asyncio.CancelledError):
+                    await text
                 self._telling.end()
         self._tell(job)
         return job
@@ -59,15 +63,15 @@ class Following:
             wanted = {"Prefer": f"wait={LOOK_SECONDS}", "If-None-Match": known} if known else {}
             try:
                 answer = await self._get(http, wanted)
-            except Unreachable:
+                if not (changed := answer.status_code != httpx.codes.NOT_MODIFIED):
+                    answer = await self._get(http, {})
+            except (Refused, Unreachable) as problem:
                 failures += 1
-                if failures == PATIENCE:
+                if failures == PATIENCE or not (known and _passes(problem)):
                     raise
                 await asyncio.sleep(REST_SECONDS)
                 continue
-            failures, changed = 0, answer.status_code != httpx.codes.NOT_MODIFIED
-            if not changed:
-                answer = await self._get(http, {})
+            failures = 0
             job, known = api.document(answer), answer.headers.get("ETag", "")
             if self._session.out.as_json:
                 if changed:
@@ -92,9 +96,9 @@ class Following:
                     last = chunk["sequence_number"]
                     self._telling.take(chunk)
                 return
-            except Refused:
-                return  # the job failed, and its state says why
-            except (Failure, httpx.TransportError):
+            except (Refused, Unreachable, httpx.TransportError) as problem:
+                if isinstance(problem, Refused) and not _passes(problem):
+                    return  # the job failed, and its state says why
                 await asyncio.sleep(REST_SECONDS)
 
     async def _chunks(self, http: httpx.AsyncClient, last: int) -> AsyncIterator[Document]:
@@ -129,3 +133,8 @@ class Following:
         if text != self._told and status not in ("failed", "cancelled"):
             self._told = text
             self._session.out.say(text, style=wording.style_of(status))
+
+
+def _passes(problem: Failure) -> bool:
+    """Whether the same may be asked again: the server is away, or has no time."""
+    return not isinstance(problem, Refused) or problem.status in PASSING

@@ -91,7 +91,9 @@ def test_a_job_that_failed_ends_the_watching_with_6_and_its_reason(scene: Scene)
     error = {"message": "The server fell over.", "code": "upstream_server_error"}
     failed = job(status="failed", error=error)
     scene.handler = lambda request: (
-        refused(502) if "stream" in request.url.params else httpx.Response(200, json=failed)
+        httpx.Response(200, text=f"data: {json.dumps({'error': error})}\n\n")
+        if "stream" in request.url.params
+        else httpx.Response(200, json=failed)
     )
     ran = scene.run("jobs", "watch", "chatcmpl-1")
     assert ran.exit is Exit.JOB_FAILED
