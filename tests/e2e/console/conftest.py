@@ -9,9 +9,9 @@ from contextlib import ExitStack
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, ViewportSize, expect, sync_playwright
 
-from tests.e2e.console.visitor import WIDE, Visitor
+from tests.e2e.console.visitor import DEADLINE_MS, WIDE, Visitor
 from tests.system import System
 
 ARGUMENTS = (
@@ -35,6 +35,7 @@ def browser() -> Iterator[Browser]:
         if os.environ.get("CI") == "true":
             pytest.fail("CI must not skip this: chromium is not installed")
         pytest.skip("chromium is not installed: apt-get install chromium")
+    expect.set_options(timeout=DEADLINE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
         yield browser

@@ -40,7 +40,8 @@ def test_a_refusal_stands_at_the_field_that_it_is_about(
     save = page.get_by_role("button", name="Add the provider")
     with admin.refusals():
         save.click()
-        assert "required" in told_at(page, "Name")
+        assert told_at(page, "Name") == "Expected a value, got none."
+        expect(page.locator("#endpoint-fault")).to_have_text("Expected a value, got none.")
         page.get_by_label("Name", exact=True).fill(name)
         save.click()
         assert "Expected" in told_at(page, "Endpoint")
@@ -91,11 +92,11 @@ def test_a_provider_is_refreshed_disabled_and_enabled(
     expect(page.locator("#toast")).to_contain_text("Checked")
     expect(page.locator("#state")).to_contain_text("last good list")
     admin.look("provider-stale")
-    page.get_by_role("button", name="Disable").click()
+    page.get_by_role("button", name="Disable", exact=True).click()
     expect(page.locator("#state")).to_contain_text("Disabled")
     expect(page.get_by_role("button", name="Refresh", exact=True)).to_have_count(0)
     server.set_mode(Mode.NORMAL, "models")
-    page.get_by_role("button", name="Enable").click()
+    page.get_by_role("button", name="Enable", exact=True).click()
     expect(page.locator("#state")).to_contain_text("Healthy")
     expect(page.locator("#timeline")).to_contain_text("Disabled")
 

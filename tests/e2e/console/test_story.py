@@ -14,6 +14,11 @@ pytestmark = needs_llama_cpp
 
 OLD_KEY = "sk-story-old-0123456789"
 NEW_KEY = "sk-story-new-0123456789"
+STREAMING = """() => {
+  const stop = document.querySelector("[data-stop]");
+  const answer = [...document.querySelectorAll("[data-part=content]")].at(-1);
+  return !stop.hidden && answer && answer.textContent.trim().length > 0;
+}"""
 STEPS = ("resolve", "connect", "tls", "models", "authenticate", "chat")
 
 
@@ -22,8 +27,12 @@ def test_from_a_new_provider_by_chat_and_job_to_its_end(admin: Visitor) -> None:
     with llama_server(OLD_KEY, NEW_KEY) as url:
         _add(admin, url)
         _see_its_model(page)
+        _chat_with_it(admin)
+        job = _run_in_the_background(admin)
         _rotate_its_key(admin)
         _delete(admin)
+    page.goto(job)  # which outlives its provider
+    expect(page.locator("[data-part=content]")).to_contain_text(re.compile(r"\w"))
 
 
 def _add(admin: Visitor, url: str) -> None:
@@ -63,6 +72,45 @@ def _see_its_model(page: Page) -> None:
     expect(page.get_by_role("row")).to_have_count(2)
     expect(page).to_have_url(re.compile(r"\?q=STORY$"))
     expect(page.locator("#models")).to_contain_text(f"story-llama/{ALIAS}")
+
+
+def _chat_with_it(admin: Visitor) -> None:
+    page = admin.page
+    page.get_by_role("link", name="Chat with story-llama/").click()
+    expect(page.get_by_label("Model", exact=True)).to_have_value(ALIAS)
+    expect(page.get_by_label("Provider", exact=True)).to_have_value("story-llama")
+    page.get_by_label("Max. tokens").fill("48")
+    page.get_by_label("Message").fill("Tell me about the sea.")
+    page.get_by_label("Message").press("Enter")
+    # It is there before it is whole: the button that stops it is, too.
+    page.wait_for_function(STREAMING)
+    expect(page.get_by_role("button", name="Stop")).to_be_hidden()
+    expect(page.get_by_role("log")).to_contain_text(re.compile(r"\d+ tokens in, \d+ out"))
+    admin.look("chat")
+
+
+def _run_in_the_background(admin: Visitor) -> str:
+    """The URL of the job."""
+    page = admin.page
+    page.get_by_label("Message").fill("And about the moon?")
+    page.get_by_role("button", name="Run in background").click()
+    jobs = page.get_by_role("log").locator('a[href^="/jobs/"]')
+    expect(jobs).to_have_count(2)
+    jobs.last.click()
+    page.wait_for_url("**/jobs/chatcmpl-*")
+    facts = page.locator("#job-facts")
+    expect(facts).to_contain_text("Completed")
+    expect(page.locator("[data-part=content]")).to_contain_text(re.compile(r"\w"))
+    expect(facts).to_contain_text("background")
+    admin.look("job")
+    job = page.url
+    page.goto("/providers/story-llama")
+    expect(page.locator("#jobs")).to_contain_text(job[-6:])
+    expect(page.locator("#facts")).not_to_contain_text("not yet")  # the chats proved the key
+    page.get_by_role("link", name="All jobs").click()
+    expect(page.get_by_role("row").filter(has_text=job[-6:])).to_contain_text("Completed")
+    admin.look("jobs")
+    return job
 
 
 def _rotate_its_key(admin: Visitor) -> None:

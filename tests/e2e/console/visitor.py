@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Viewport
 ARTIFACTS = Path(__file__).parents[2] / "artifacts" / "console"
 WIDE = ViewportSize(width=1280, height=860)
 PHONE = ViewportSize(width=390, height=844)
+DEADLINE_MS = 30_000  # of whatever a person waits for; two cores may be busy with more than us
 GRAVE = ("serious", "critical")
 # Told by the page itself, because a violation is no message of the console in every browser.
 _WATCH_POLICY = """
@@ -33,7 +34,7 @@ class Visitor:
         self.faults: list[str] = []
         self._refusals_expected = False
         self.context = browser.new_context(base_url=url, viewport=viewport, color_scheme="light")
-        self.context.set_default_timeout(10_000)
+        self.context.set_default_timeout(DEADLINE_MS)
         self.context.add_init_script(_WATCH_POLICY)
         self.page: Page = self.context.new_page()
         self.page.on("console", self._on_console)

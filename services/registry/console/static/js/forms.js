@@ -41,7 +41,7 @@ export function show(form, fault) {
   const told = fault instanceof Problem ? fault.message : say("unreachable");
   const control = fault.param ? controlFor(form, fault.param) : null;
   if (control) {
-    mark(control, plain(told, fault.param));
+    tell(form, control, told);
     for (let at = control.closest("details"); at; at = at.parentElement.closest("details")) at.open = true;
     control.focus();
     return;
@@ -71,7 +71,17 @@ function controlFor(form, param) {
   return null;
 }
 
-const plain = (message, param) => (message.startsWith(`${param}: `) ? message.slice(param.length + 2) : message);
+/** One message may tell of several fields: `name: Expected … Also endpoint: Expected …`. */
+function tell(form, first, message) {
+  let said = "";
+  for (const part of message.split(/ Also (?=[\w.[\]]+: )/)) {
+    const [, path, text] = /^([\w.[\]]+): (.*)$/s.exec(part) ?? [null, "", part];
+    const control = path ? controlFor(form, path) : null;
+    if (control && control !== first) mark(control, text);
+    else said += ` ${control ? text : part}`;
+  }
+  mark(first, said.trim());
+}
 
 /** Say `message` at `control`, until it changes. */
 export function mark(control, message) {
