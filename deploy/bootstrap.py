@@ -14,7 +14,7 @@ from deploy.client import CLIENT, is_for_client, is_typing
 from deploy.venv import CannotStart, Venv, ensure, say
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("up", "demo", "ps", "migrate", "config", "simulate", "test", *CLIENT)
+COMMANDS = ("up", "demo", "ps", "migrate", "config", "backup", "simulate", "test", *CLIENT)
 GROUPS = {"demo": ("run", "demo"), "test": ("run", "demo", "test")}
 # These say what there is to say without any package: no reason to install first.
 NEED_NOTHING = ("-h", "--help", "--version")

@@ -12,6 +12,7 @@ import os
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 
 from deploy.bootstrap import ROOT
@@ -93,6 +94,10 @@ def parser() -> argparse.ArgumentParser:
         ("config", _config, "show the settings in force, secrets hidden"),
     ):
         add_data_dir(add(name, run, text))
+    text = "copy the SQLite database to a new file while everything runs; see docs/backup.md"
+    command = add("backup", _backup, text)
+    command.add_argument("file", metavar="FILE", help="the new file")
+    add_data_dir(command)
     for name, text in CLIENT.items():
         if name != "keys":  # `main` has handed these on before they get here
             commands.add_parser(name, help=text)
@@ -210,6 +215,15 @@ def _config(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
             notes["DRAGOMAN_KEYRING_FILE"] = "not there yet; migrate makes it"
     for variable, text in shown(settings).items():
         print(f"{variable}={text}" + (f"  # {notes[variable]}" if variable in notes else ""))
+    return 0
+
+
+def _backup(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from deploy.backup import backup
+
+    settings = load(environ)
+    size = backup(settings, Path(parsed.file))
+    print(f"Wrote {parsed.file} ({size:,} bytes). It opens with the keyring of now and no other.")
     return 0
 
 

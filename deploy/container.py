@@ -11,11 +11,11 @@ inside: a worker that stands still ends itself, and is started again.
 
 from __future__ import annotations
 
-import http.client
 import os
 import sys
 import tempfile
 from collections.abc import Mapping
+from http.client import OK, HTTPConnection
 from pathlib import Path
 from typing import NoReturn
 
@@ -27,16 +27,16 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
     """Answer `healthy` with an exit status, or become the service or the command."""
     name, *rest = arguments or ["--help"]
     if name != "healthy":
-        _become(name, arguments, environ)
+        _become([name, *rest], environ)
     return 0 if healthy(rest[0] if rest else "", environ) else 1
 
 
-def _become(name: str, arguments: list[str], environ: Mapping[str, str]) -> NoReturn:
+def _become(arguments: list[str], environ: Mapping[str, str]) -> NoReturn:
     from deploy.processes import PROCESSES
     from shared.config import READY_FD
 
     for process in PROCESSES:
-        if process.name == name and process.module is not None:
+        if process.name == arguments[0] and process.module is not None:
             descriptor = os.open(_ready_file(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             os.set_inheritable(descriptor, True)
             command = process.command()
@@ -57,10 +57,10 @@ def healthy(name: str, environ: Mapping[str, str]) -> bool:
     port = int(environ.get("DRAGOMAN_PORT") or 8642)
     host = environ.get("DRAGOMAN_HOST", "")
     there = host if host not in ("", "0.0.0.0") else "127.0.0.1"  # noqa: S104 - read, not bound
-    connection = http.client.HTTPConnection(there, port, timeout=HEALTH_SECONDS)
+    connection = HTTPConnection(there, port, timeout=HEALTH_SECONDS)
     try:
         connection.request("GET", "/health/live")
-        return connection.getresponse().status == http.client.OK
+        return connection.getresponse().status == OK
     except OSError:
         return False
     finally:

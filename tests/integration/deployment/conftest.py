@@ -30,6 +30,8 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
         "DRAGOMAN_LEASE_SECONDS": str(LEASE_SECONDS),
         "DRAGOMAN_GRACE_SECONDS": "5",
         "DRAGOMAN_OUTBOUND_ALLOW": "loopback",
+        "DRAGOMAN_REGISTRY_WORKERS": "1",
+        "DRAGOMAN_TRUSTED_PROXIES": "127.0.0.1",
     }
     everything = Composed(folder, server, settings)
     try:

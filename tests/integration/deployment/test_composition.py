@@ -131,7 +131,10 @@ def test_a_provider_that_refuses_closes_its_gate_and_a_dead_worker_is_swept(
 
 
 def test_keys_are_made_used_revoked_and_the_purges_may_delete(composed: Composed, api: Api) -> None:
-    key = call(api, "POST", "/v1/keys", 201, json={"name": "member"})
+    spoofed = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9"}
+    key = call(api, "POST", "/v1/keys", 201, json={"name": "member"}, headers=spoofed)
+    (entry,) = call(api, "GET", f"/v1/audit?subject={key['id']}", 200)["data"]
+    assert (entry["action"], entry["address"]) == ("key.create", "127.0.0.1")
     with Api(composed.url, key["key"]) as member:
         call(member, "GET", "/v1/models", 200)
     call(api, "DELETE", f"/v1/keys/{key['id']}", 204)
