@@ -53,7 +53,8 @@ export class Run {
       turn.state = "done";
       turn.choice = answer.choices[0];
     } catch (fault) {
-      turn.state = this.#stop.signal.aborted ? "stopped" : "failed";
+      const stopped = this.#stop.signal.aborted || fault.code === "cancelled";
+      turn.state = stopped ? "stopped" : "failed";
       if (turn.state === "failed") turn.error = errorOf(fault);
     }
     turn.usage = answer.usage;
