@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
-from flask import Response
+from flask import Response, request
 
-from services.registry import problems
-from services.registry.chat.frames import CONTENT_TYPE, HEADERS, Frames
+from services.registry import clients, problems
+from services.registry.chat.frames import CONTENT_TYPE, HEADERS, PING, Frames
 from services.registry.chat.idempotency import REPLAYED
 from services.registry.chat.jobs import Jobs
 from services.registry.chat.replies import Replies
@@ -129,7 +129,16 @@ class Calls:
 
 
 def _streamed(stream: Stream, form: Frames, headers: dict[str, str]) -> Response:
-    body = stream.frames(form)
-    answer = Response(body, content_type=CONTENT_TYPE, headers={**HEADERS, **headers})
+    client = clients.of(request)
+
+    def body() -> Iterator[bytes]:
+        yield from stream.frames(form)
+        if stream.cut_short:
+            # SDKs take an orderly end for the end of the answer, and repeat a post without one:
+            # so the head goes out, with a ping at least, and then the connection breaks.
+            yield PING
+            clients.cut(client)
+
+    answer = Response(body(), content_type=CONTENT_TYPE, headers={**HEADERS, **headers})
     answer.call_on_close(stream.close)
     return answer

@@ -86,6 +86,7 @@ class Stream:
         foreground: bool = False,
     ) -> None:
         self.job: Job | None = None  # once it has ended
+        self.cut_short = False  # this process stops: what was sent is not the whole
         self._streams = streams
         self._job_id = job_id
         self._sent = after
@@ -153,6 +154,7 @@ class Stream:
             elif self._has_ended():
                 break
             elif self._over:
+                self.cut_short = True
                 return
             elif not gevent.wait([self._follow.news, self._wait.ended], PING_SECONDS, count=1):
                 yield PING

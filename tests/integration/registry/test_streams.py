@@ -14,6 +14,7 @@ import psutil
 import sqlalchemy as sa
 
 from shared.store.schema import provider
+from tests.api import CHAT, chat_body
 from tests.eventually import eventually
 from tests.integration.registry.conftest import Process, Stage
 
@@ -54,6 +55,13 @@ def workers(process: Process) -> list[psutil.Process]:
 def open_files(process: Process) -> int:
     """What the workers hold open, connections included."""
     return sum(worker.num_fds() for worker in workers(process))
+
+
+def connected(worker: psutil.Process, process: Process) -> int:
+    """How many clients have a connection, beside the process's own `api`."""
+    port = int(process.url.rpartition(":")[2])
+    found = [one for one in worker.net_connections("tcp") if one.laddr.port == port and one.raddr]
+    return len(found) - 1
 
 
 def asked(stage: Stage, slug: str) -> int:
@@ -148,4 +156,42 @@ def test_a_stop_ends_streams_and_waits_at_once_with_an_answer(
         assert waits.result(5).status_code == 202
         assert stopping.result(10) == 0
         assert time.monotonic() - began < 5  # of the 10 s for requests under way
+    assert "Traceback" not in stage.log.read_text()
+
+
+def test_a_stop_breaks_the_streams_of_jobs_that_go_on_so_that_nobody_takes_them_for_whole(
+    stage: Stage, registry: Process
+) -> None:
+    """They ended in order, without `[DONE]`: OpenAI's packages made a whole answer of that."""
+    model = f"{stage.provider(registry)}/m"
+    with stage.process() as stopped, ThreadPoolExecutor(3) as pool:
+        headers = stopped.api.http.headers
+        job_id = stopped.api.submit(model)
+        before = len(stage.states())
+
+        def read(method: str, path: str, body: object) -> tuple[int, bool, bytes, bool]:
+            got, broken = b"", False
+            with (
+                httpx.Client(base_url=stopped.url, headers=headers, timeout=30) as client,
+                client.stream(method, path, json=body) as answer,
+            ):
+                try:
+                    for part in answer.iter_bytes():
+                        got += part
+                except httpx.RemoteProtocolError:
+                    broken = True
+                return answer.status_code, "Location" in answer.headers, got, broken
+
+        submitted = chat_body(model, stream=True, background=True)
+        calls = [
+            pool.submit(read, "GET", f"{CHAT}/{job_id}?stream=true", None),
+            pool.submit(read, "POST", CHAT, submitted),
+        ]
+        (worker,) = workers(stopped)
+        eventually(lambda: len(stage.states()) > before and connected(worker, stopped) >= 2, 10)
+        assert stopped.stop() == 0
+        assert [call.result(5) for call in calls] == [
+            (200, False, b": ping\n", True),
+            (200, True, b": ping\n", True),
+        ]
     assert "Traceback" not in stage.log.read_text()
