@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -153,13 +153,14 @@ class System:
 
     @contextmanager
     def suspended(self, *names: str) -> Iterator[None]:
-        """SIGSTOP these processes while the block runs."""
+        """SIGSTOP these processes while the block runs; they may be killed meanwhile."""
         stopped = [self.signal(name, signal.SIGSTOP) for name in names]
         try:
             yield
         finally:
             for pid in stopped:
-                os.kill(pid, signal.SIGCONT)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
     def stop(self) -> int:
         """SIGTERM and wait; the exit status. Raises SystemDied when it does not end."""

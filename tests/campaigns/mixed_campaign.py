@@ -16,6 +16,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from tests.campaigns.checker import Finding
 from tests.campaigns.faults import Fault, Faults, Injector, Menu, Say
 from tests.campaigns.faults_campaign import NOTICE_SECONDS, noticed
@@ -67,15 +69,16 @@ def run(
             say=say,
             in_turn=True,
         )
+        kills: list[Fault] = []
         began = time.monotonic()
         try:
             restarts = _restart(setting, until=began + CALM * seconds, say=say)
             calm_until = time.time()
-            stopped = _break(setting, injector, until=began + seconds, say=say)
+            stopped = _break(setting, injector, kills, until=began + seconds, say=say)
         finally:
             load.stop()
         played = _finish(setting, load, receiver.simulator, say, told_within=told_within)
-        played.faults = [*restarts, *injector.faults]
+        played.faults = [*restarts, *injector.faults, *kills]
         played.calm_until, played.patience = calm_until, patience
         say(_summary(played))
         made = Finding("-", "faults that could not be made, or webhooks that nobody may send")
@@ -134,23 +137,29 @@ def _menu(setting: Stage, dice: random.Random) -> Menu:
 
 def _kill_one(setting: Stage, dice: random.Random) -> str:
     """A process that serves, not the arbiter, which starts another."""
-    children = setting.system.process("registry").children()
-    if not children:
+    try:
+        chosen = dice.choice(setting.system.process("registry").children())
+        chosen.kill()
+    except (IndexError, psutil.NoSuchProcess):
         return "(none serves)"
-    chosen = dice.choice(children)
-    chosen.kill()
     return f"({chosen.pid})"
 
 
-def _break(setting: Stage, injector: Injector, *, until: float, say: Say) -> Finding:
-    """Faults and poison side by side."""
+def _break(
+    setting: Stage, injector: Injector, kills: list[Fault], *, until: float, say: Say
+) -> Finding:
+    """Faults and poison side by side; `kills` are those of the poison."""
     finding = Finding("8", "poison jobs that did not end as poisoned")
+
+    def killed() -> None:
+        kills.append(Fault("kill by poison", time.time(), time.time()))
 
     def poison() -> None:
         number = 0
         while number == 0 or time.monotonic() < until - 30:
             number += 1
-            if (broken := poisoned(setting, f"poison-r-{number}", say)) is not None:
+            mark = f"poison-r-{number}"
+            if (broken := poisoned(setting, mark, say, on_kill=killed)) is not None:
                 finding.broken.append(broken)
 
     thread = threading.Thread(target=poison, name="poison")

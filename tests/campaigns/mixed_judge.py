@@ -18,6 +18,12 @@ CLOSED_SECONDS: Final = 2.0  # and how long its call stays open at most
 SUBMIT_SECONDS: Final = 0.25  # promise 6: p99 while Valkey is away
 RECOVERY_SECONDS: Final = 8.0  # after a fault that stops processes: boot, a lock that ended
 INTERRUPTED: Final = ("interrupted", "poisoned")  # what a killed worker leaves
+STOPS: Final = ("freeze chat-worker", "freeze registry", "kill", "restart")
+# A frozen worker may hold the one lock of SQLite.
+REGISTRY_STOPS: Final = (
+    *("freeze chat-worker", "freeze registry", "restart registry"),
+    *("kill registry", "kill one of the registries"),
+)
 # What a caller may be answered while the registry, or whoever holds the database, is away.
 REFUSALS: Final = ("503 store_unavailable", "502 interrupted", "502 poisoned")
 
@@ -124,9 +130,8 @@ def _cancels(played: Played) -> list[Finding]:
     return [wrong, slow, open_, late]
 
 
-def _stopped(played: Played, moment: float) -> bool:
+def _stopped(played: Played, moment: float, names: tuple[str, ...] = STOPS) -> bool:
     """Whether a process was frozen, killed or started about then: nothing is measured there."""
-    names = ("freeze chat-worker", "freeze registry", "kill", "restart", "poison")
     return any(
         fault.at - 1.0 <= moment + CLOSED_SECONDS and moment <= fault.until + RECOVERY_SECONDS
         for fault in played.faults
@@ -209,7 +214,7 @@ def _submits(played: Played) -> Finding:
         entry.took
         for entry in played.accepted
         if any(fault.at <= entry.at <= fault.until for fault in away)
-        and not _stopped(played, entry.at)
+        and not _stopped(played, entry.at, REGISTRY_STOPS)
         and any(f"-{kind}-" in entry.mark for kind in "brcd")  # the answer waits for no provider
     )
     bound = SUBMIT_SECONDS * played.patience

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -48,7 +49,9 @@ def run(folder: Path, *, seconds: float, seed: int, say: Say) -> list[Finding]:
         return [stopped, *check(evidence)]
 
 
-def poisoned(setting: Stage, mark: str, say: Say) -> str | None:
+def poisoned(
+    setting: Stage, mark: str, say: Say, *, on_kill: Callable[[], None] = lambda: None
+) -> str | None:
     """Kill whichever worker runs one job, until it has ended; what is wrong with that, or None."""
     system, table = setting.system, JobTable(setting.system.database_url)
     job_id = _submitted(setting, mark)
@@ -65,6 +68,7 @@ def poisoned(setting: Stage, mark: str, say: Say) -> str | None:
             time.sleep(0.05)  # killed by somebody else meanwhile
             continue
         killed += 1
+        on_kill()
         say(f"{mark} has killed worker {pid} ({killed} of {LOSSES})")
         eventually(lambda: not setting.upstream.calls_of(mark).in_flight, 10)
     system.api.healthy(60)

@@ -31,7 +31,7 @@ Run = Callable[..., list[Finding]]
 BLACKHOLES = partial(blackholes_campaign.run, patience=5)  # for machines that do other things, too
 EVENTS = partial(events_campaign.run, pause=0.2, longest=0.5, patience=3)
 HOSTILE = partial(hostile_campaign.run, patience=3)
-MIXED = partial(mixed_campaign.run, patience=3, told_within=8)
+MIXED = partial(mixed_campaign.run, patience=4, told_within=8)
 SEED = 4275
 
 
