@@ -6,7 +6,9 @@ faults together, in the form "VARIABLE: expected …, got …". Secrets in URLs 
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
@@ -43,6 +45,10 @@ class Settings:
     trusted_proxies: str
     cors_origins: str
     log_level: str
+    log_format: str
+    metrics_dir: Path
+    metrics_listen: str
+    metrics_token: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,8 @@ class Setting:
     default: str
     meaning: str
     parse: Callable[[str], Any]
-    secret: bool = False
+    secret: bool = False  # its password is not shown
+    hidden: bool = False  # nothing of it is shown
 
 
 SETTINGS: Final[dict[str, Setting]] = {
@@ -91,7 +98,7 @@ SETTINGS: Final[dict[str, Setting]] = {
         "",
         "the keyring itself, instead of a file",
         values.keyring,
-        secret=True,
+        hidden=True,
     ),
     "keyring_file": Setting(
         "DRAGOMAN_KEYRING_FILE", "{data_dir}/keyring.json", "the keyring's file (0600)", values.path
@@ -172,6 +179,32 @@ SETTINGS: Final[dict[str, Setting]] = {
         "the least level that is logged",
         values.choice("DEBUG", "INFO", "WARNING", "ERROR"),
     ),
+    "log_format": Setting(
+        "DRAGOMAN_LOG_FORMAT",
+        "line",
+        "how lines are logged: `line`, for people, or `json`, one object a line",
+        values.word("line", "json"),
+    ),
+    "metrics_dir": Setting(
+        "DRAGOMAN_METRICS_DIR",
+        "{data_dir}/metrics",
+        "where the processes of one machine leave their metrics for `GET /metrics`",
+        values.path,
+    ),
+    "metrics_listen": Setting(
+        "DRAGOMAN_METRICS_LISTEN",
+        "",
+        "address and port at which a worker serves its own metrics; empty: none; "
+        "`up` has no use for it",
+        values.listener,
+    ),
+    "metrics_token": Setting(
+        "DRAGOMAN_METRICS_TOKEN",
+        "",
+        "what opens `/metrics` besides an admin's key",
+        values.token,
+        hidden=True,
+    ),
 }
 
 assert [field.name for field in fields(Settings)] == list(SETTINGS)  # noqa: S101 - one table
@@ -188,17 +221,35 @@ def load(environ: Mapping[str, str]) -> Settings:
         try:
             found[name] = setting.parse(text)
         except values.Expected as expected:
-            got = "something else (hidden)" if setting.secret and "@" in text else f'"{text}"'
+            hide = setting.hidden or (setting.secret and "@" in text)
+            got = "something else (hidden)" if hide else f'"{text}"'
             faults.append(f"{setting.variable}: expected {expected}, got {got}")
         except ConfigurationError as fault:
             faults.extend(fault.faults)
-    known = {setting.variable for setting in SETTINGS.values()} | INTERNAL_VARIABLES
+    faults += _open_metrics(found)
+    known = {setting.variable for setting in SETTINGS.values()}
+    known |= INTERNAL_VARIABLES | secret_files.FILES.keys()
     for variable in sorted(environ):
         if variable.startswith("DRAGOMAN_") and variable not in known:
             faults.append(f"{variable}: expected a setting that exists, got an unknown name")
     if faults:
         raise ConfigurationError(faults)
     return Settings(**found)
+
+
+def _open_metrics(found: Mapping[str, Any]) -> list[str]:
+    """What is wrong where a worker's metrics would be open to the network."""
+    listen = found.get("metrics_listen")
+    if not listen or found.get("metrics_token"):
+        return []
+    address, _ = values.split_listener(listen)
+    with suppress(ValueError):
+        if ipaddress.ip_address(address).is_loopback:
+            return []
+    return [
+        "DRAGOMAN_METRICS_LISTEN: expected DRAGOMAN_METRICS_TOKEN beside it, or a loopback "
+        f'address, got "{listen}"'
+    ]
 
 
 # Set by the runner for its children; no setting of the user's.
@@ -212,7 +263,7 @@ def shown(settings: Settings) -> dict[str, str]:
     for name, setting in SETTINGS.items():
         value = getattr(settings, name)
         text = "" if value is None else str(value)
-        if isinstance(value, Keyring):
+        if setting.hidden and value is not None:
             text = "***"
         elif setting.secret:
             text = without_password(text)

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Final
 
 # Variable → the one whose text its file holds.
-FILES: Final = {f"{variable}_FILE": variable for variable in ("DATABASE_URL", "REDIS_URL")}
+FILES: Final = {
+    f"{variable}_FILE": variable
+    for variable in ("DATABASE_URL", "REDIS_URL", "DRAGOMAN_METRICS_TOKEN")
+}
 
 
 def read(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
@@ -31,5 +34,5 @@ def read(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
             faults.append(f"{variable} ({name}): expected a readable file, got: {reason}")
             continue
         if not known[setting].strip():
-            faults.append(f"{variable} ({name}): expected a URL in the file, got nothing")
+            faults.append(f"{variable} ({name}): expected {setting} in the file, got nothing")
     return known, faults

@@ -13,6 +13,8 @@ from shared.keyring import Keyring
 
 _NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9-]+)*")
 
+_TOKEN: Final = re.compile(r"[\x21-\x7e]{16,512}")
+
 
 class Expected(ValueError):
     """The text does not fit; the message says what was expected."""
@@ -63,6 +65,42 @@ def choice(*words: str) -> Callable[[str], str]:
         return text.upper()
 
     return parse
+
+
+def word(*words: str) -> Callable[[str], str]:
+    """What reads one of these words, exactly."""
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise Expected(f"one of {', '.join(words)}")
+        return text
+
+    return parse
+
+
+def listener(text: str) -> str:
+    """An address and a port to listen on, as `split_listener` takes them; or no text."""
+    if text:
+        address, port = split_listener(text)
+        try:
+            host(address)
+            integer(1, 65535)(port)
+        except Expected:
+            raise Expected("an address and a port to listen on, like 127.0.0.1:9464") from None
+    return text
+
+
+def split_listener(text: str) -> tuple[str, str]:
+    """Address and port of `127.0.0.1:9464` or `[::1]:9464`."""
+    address, _, port = text.rpartition(":")
+    return address.removeprefix("[").removesuffix("]"), port
+
+
+def token(text: str) -> str | None:
+    """A token that an HTTP header can carry; None for no text."""
+    if text and not _TOKEN.fullmatch(text):
+        raise Expected("16 to 512 visible ASCII characters")
+    return text or None
 
 
 def database(text: str) -> str:

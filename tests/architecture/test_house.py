@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from shared.config import SETTINGS, Setting
+from shared.secret_files import FILES
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("shared", "services", "deploy", "cli", "benchmarks")
@@ -88,4 +89,4 @@ def test_every_setting_has_its_row_in_the_readme(setting: Setting) -> None:
 
 def test_the_readme_names_no_setting_that_does_not_exist() -> None:
     named = set(re.findall(r"DRAGOMAN_[A-Z_]+[A-Z]", (ROOT / "README.md").read_text("utf-8")))
-    assert named <= {setting.variable for setting in SETTINGS.values()}
+    assert named <= {setting.variable for setting in SETTINGS.values()} | FILES.keys()

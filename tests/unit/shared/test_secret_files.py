@@ -52,7 +52,7 @@ def test_a_file_that_cannot_be_used_is_a_fault_and_never_the_default(tmp_path: P
     found = faults({"DATABASE_URL_FILE": str(gone), "REDIS_URL_FILE": str(empty)})
     assert found == [
         f"DATABASE_URL_FILE ({gone}): expected a readable file, got: No such file or directory",
-        f"REDIS_URL_FILE ({empty}): expected a URL in the file, got nothing",
+        f"REDIS_URL_FILE ({empty}): expected REDIS_URL in the file, got nothing",
     ]
     (fault,) = faults({"DATABASE_URL_FILE": str(binary)})
     assert "not UTF-8" in fault
