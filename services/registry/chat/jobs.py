@@ -65,7 +65,7 @@ class Jobs:
         self, wanted: Wanted, *, limit: int, after: str | None, newest_first: bool
     ) -> tuple[Sequence[Seen], bool]:
         """Stored jobs, and whether more may follow them; none where the filters fit few."""
-        seen, found = self._page(wanted, limit=limit, after=after, newest_first=newest_first)
+        seen, found = self.look(wanted, limit=limit, after=after, newest_first=newest_first)
         return seen, bool(seen) and found.has_more
 
     def listed(
@@ -75,7 +75,7 @@ class Jobs:
 
         Raises InvalidValue, which says where to go on, in place of an empty page that is not last.
         """
-        seen, found = self._page(wanted, limit=limit, after=after, newest_first=newest_first)
+        seen, found = self.look(wanted, limit=limit, after=after, newest_first=newest_first)
         if not seen and found.stopped_at is not None:
             raise InvalidValue(
                 f"Expected filters that fit one of the next {MOST_LOOKED_AT:,} jobs, got ones that "
@@ -84,9 +84,10 @@ class Jobs:
             )
         return seen, found.has_more
 
-    def _page(
+    def look(
         self, wanted: Wanted, *, limit: int, after: str | None, newest_first: bool
     ) -> tuple[Sequence[Seen], Page]:
+        """Stored jobs, and how far was looked."""
         now = self._parts.now()
 
         def find(tx: sa.Connection) -> tuple[Sequence[Seen], Page]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -23,7 +24,7 @@ from services.registry.schemas import Strict, Text
 from shared import ids
 from shared.domain import JobState
 from shared.store.access import Caller
-from shared.store.jobs import Wanted
+from shared.store.jobs import MOST_LOOKED_AT, Page, Wanted
 
 ROUTE: Final = "/jobs"
 PAGE: Final = 25  # jobs
@@ -55,7 +56,7 @@ def add(routes: Blueprint, console: Console) -> None:
         """The stored jobs that the caller may see, newest first."""
         asked, caller = queries.asked(JobPageQuery), current_caller()
         after = asked["after"]
-        seen, has_more = jobs.listed(
+        seen, found = jobs.look(
             _wanted(asked, caller),
             limit=asked["limit"],
             after=COMPLETIONS.bare(after) if after is not None else None,
@@ -67,8 +68,9 @@ def add(routes: Blueprint, console: Console) -> None:
             states=[state.value for state in JobState],
             providers=parts.transactions.read(lambda tx: visible_providers(tx, caller)),
             asked={name: getattr(value, "value", value) for name, value in asked.items()},
+            most=MOST_LOOKED_AT,
             first=queries.here(after=None) if after else None,
-            following=queries.here(after=ids.COMPLETION + seen[-1][0].id) if has_more else None,
+            following=queries.here(after=_last(seen, found)) if found.has_more else None,
         )
 
     @routes.get(f"{ROUTE}/<job_id>")
@@ -124,6 +126,11 @@ def _wanted(asked: dict[str, Any], caller: Caller) -> Wanted:
         provider=asked["provider"],
         metadata={name: value} if name else {},
     )
+
+
+def _last(seen: Sequence[Seen], found: Page) -> str:
+    """The id behind which the next page begins."""
+    return ids.COMPLETION + (found.stopped_at or seen[-1][0].id)
 
 
 def _row(seen: Seen) -> dict[str, Any]:
