@@ -173,8 +173,13 @@ def test_the_script_makes_exactly_the_secrets_that_are_mounted(
     assert len({re.findall(r"[0-9a-f]{48}", text)[0] for text in made.values()}) == len(made)
     subprocess.run(script, env=env, check=True)
     assert {file.name: file.read_text() for file in folder.iterdir()} == made
-    subprocess.run([*script, "renew", "redis_url"], env=env, check=True)
+    url = folder / "database_url_registry"
+    url.chmod(0o600)
+    url.write_text(url.read_text().replace("@postgres:5432", "@db.example:6432"))
+    subprocess.run([*script, "renew", "redis_url", url.name], env=env, check=True)
     assert (folder / "redis_url").read_text() != made["redis_url"]
+    renewed = r"postgresql://dragoman_registry_b:[0-9a-f]{48}@db\.example:6432/dragoman\n"
+    assert re.fullmatch(renewed, url.read_text())
     refused = subprocess.run([*script, "renew", "nonsense"], env=env, capture_output=True)
     assert refused.returncode != 0
     assert b"Expected the name of a secret" in refused.stderr
