@@ -94,11 +94,15 @@ def verdicts(tx: sa.Connection, provider_ids: Iterable[str]) -> Mapping[str, Ver
 
 
 def models(
-    tx: sa.Connection, provider_ids: Iterable[str], *, gone: bool = False
+    tx: sa.Connection,
+    provider_ids: Iterable[str],
+    *,
+    gone: bool = False,
+    upstream_ids: Iterable[str] | None = None,
 ) -> Sequence[CatalogueModel]:
     """The models now listed by these providers, by provider, then by id.
 
-    With `gone` also those that have vanished.
+    With `gone` also those that have vanished; with `upstream_ids` only those of these ids.
     """
     # Rows of a list that did not change are not written: its time is that of the whole list.
     listed = sa.and_(model.c.source == "listed", model.c.gone_at.is_(None))
@@ -113,6 +117,8 @@ def models(
         .where(model.c.provider_id.in_(list(provider_ids)))
         .order_by(model.c.provider_id, model.c.upstream_id)
     )
+    if upstream_ids is not None:
+        query = query.where(model.c.upstream_id.in_(list(upstream_ids)))
     if not gone:
         query = query.where(model.c.gone_at.is_(None))
     return [CatalogueModel(*row) for row in tx.execute(query)]

@@ -73,16 +73,17 @@ def _rows(
 ) -> list[dict[str, Any]]:
     """These models with the age of the list that they come from."""
     ids = {str(model["provider"]["id"]) for model in models}
+    named = {_upstream_id(model) for model in models}
 
     def find(tx: sa.Connection) -> dict[tuple[str, str], CatalogueModel]:
-        return {(row.provider_id, row.upstream_id): row for row in catalogue.models(tx, ids)}
+        found = catalogue.models(tx, ids, upstream_ids=named)
+        return {(row.provider_id, row.upstream_id): row for row in found}
 
     known = parts.transactions.read(find)
     rows = []
     for model in models:
         shown = model["provider"]
-        upstream_id = str(model["id"]).partition("/")[2]
-        row, provider = known.get((shown["id"], upstream_id)), seen.get(shown["id"])
+        row, provider = known.get((shown["id"], _upstream_id(model))), seen.get(shown["id"])
         if row is None or provider is None:  # it has vanished since the page was read
             continue
         manual = row.source == "manual"
@@ -96,3 +97,7 @@ def _rows(
             }
         )
     return rows
+
+
+def _upstream_id(model: dict[str, Any]) -> str:
+    return str(model["id"]).partition("/")[2]

@@ -17,6 +17,7 @@ from shared.store.access import Caller
 from shared.store.providers import Provider
 
 SMALLEST_CHUNK: Final = 20  # models that are read at once for a page
+SEARCHED_CHUNK: Final = 1_000  # while a search looks for those that it names
 
 Model = dict[str, Any]
 
@@ -56,12 +57,14 @@ class Models:
         self, caller: Caller, wanted: Wanted, *, after: str | None, descending: bool, limit: int
     ) -> tuple[list[Model], bool]:
         """Up to `limit` of them from behind the id `after`, and whether more follow."""
+        size = SMALLEST_CHUNK if wanted.q is None else SEARCHED_CHUNK
+        size = max(limit + 1, size)
 
         def find(tx: sa.Connection) -> list[Model]:
             chosen = [row for row in providers.living(tx) if wanted.admits(row, caller)]
             found: list[Model] = []
             for row in sorted(chosen, key=prefix, reverse=descending):
-                beyond = _beyond(tx, row, after, descending=descending, limit=limit)
+                beyond = _beyond(tx, row, after, descending=descending, size=size)
                 for shown in filter(wanted.names, beyond):
                     found.append(shown)
                     if len(found) > limit:
@@ -121,16 +124,15 @@ def _by_id(model: Model) -> str:
 
 
 def _beyond(
-    tx: sa.Connection, provider: Provider, after: str | None, *, descending: bool, limit: int
+    tx: sa.Connection, provider: Provider, after: str | None, *, descending: bool, size: int
 ) -> Iterator[Model]:
-    """The models of one provider whose ids lie behind `after`, in their order."""
+    """The models of one provider whose ids lie behind `after`, in their order, `size` at once."""
     head, beyond = prefix(provider), None
     if after is not None and after.startswith(head):
         beyond = after.removeprefix(head)
     elif after is not None and (head > after if descending else head < after):
         return  # all ids that begin so lie before the page
     document = writer(provider, catalogue.statuses(tx, [provider.id]).get(provider.id))
-    size = max(limit + 1, SMALLEST_CHUNK)
     while True:
         chunk = catalogue.offers_of(
             tx, provider.id, beyond=beyond, descending=descending, limit=size

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from tests.api import Api
 from tests.e2e.console.visitor import Visitor
@@ -112,8 +112,13 @@ def test_of_two_who_edit_the_second_is_told_and_loses_nothing(
         page.get_by_role("button", name="Save").click()
         expect(page.get_by_role("alert")).to_contain_text("Somebody else changed this provider")
     expect(page.get_by_label("Description")).to_have_value("typed for a long time")
-    asked = []
-    page.once("dialog", lambda dialog: asked.append(dialog.type) or dialog.accept())  # type: ignore[func-returns-value]
+    asked: list[str] = []
+
+    def leave(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.once("dialog", leave)
     page.get_by_role("link", name="Cancel").click()
     page.wait_for_url(f"**/providers/{made['slug']}")
     assert asked == ["beforeunload"]
