@@ -104,8 +104,9 @@ def _charts(
     tokens: Series = defaultdict(lambda: [None] * len(times))
     for row in rows:
         place, provider = at[int(row[unit])], row["provider_id"]
-        requests[provider][place] = row["requests"]
-        tokens[provider][place] = row["prompt_tokens"] + row["completion_tokens"]
+        # PostgreSQL's sums are decimals.
+        requests[provider][place] = int(row["requests"])
+        tokens[provider][place] = int(row["prompt_tokens"] + row["completion_tokens"])
     busiest = charts.few(requests, OTHERS)
     latency: Series = {provider: [None] * len(times) for provider in busiest if provider in names}
     for row in rows:
