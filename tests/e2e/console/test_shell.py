@@ -136,7 +136,7 @@ def test_what_could_not_be_updated_says_since_when_and_goes_on(admin: Visitor) -
     page = admin.page
     page.clock.install()
     page.goto("/models")
-    note = page.locator("#live-note")
+    note = page.locator("#live-note [data-told]")
 
     def lose(route: Route) -> None:
         if is_fragment(route.request):
@@ -151,6 +151,21 @@ def test_what_could_not_be_updated_says_since_when_and_goes_on(admin: Visitor) -
     page.unroute("**/models")
     page.clock.run_for(31_000)
     expect(note).to_be_empty()
+
+
+def test_a_list_whose_session_ended_offers_a_new_one(admin: Visitor, system: System) -> None:
+    page = admin.page
+    page.clock.install()
+    page.goto("/models")
+    admin.context.clear_cookies()
+    with admin.refusals():
+        page.clock.run_for(11_000)
+        page.get_by_role("button", name="Sign in again").click()
+        dialog = page.get_by_role("dialog", name="Your session has ended")
+        dialog.get_by_label("API key").fill(system.admin_key)
+        page.keyboard.press("Enter")
+    expect(page.locator("#live-note [data-told]")).to_be_empty()
+    expect(page.get_by_role("button", name="Sign in again")).to_be_hidden()
 
 
 def test_a_post_from_another_site_changes_nothing(admin: Visitor, system: System) -> None:

@@ -6,8 +6,9 @@
  * Nothing is asked for while the page is hidden, nor replaced while somebody uses the region.
  */
 
-import { localise, clock } from "./time.js";
+import { signInAgain } from "./sign_in_again.js";
 import { say } from "./text.js";
+import { clock, localise } from "./time.js";
 
 const SLOWEST = 8; // times the usual pause, after failures in a row
 
@@ -21,6 +22,7 @@ class Source {
     this.seen = new Map(); // region → the HTML it was last given
     this.etag = null;
     this.failures = 0;
+    this.signedOut = false;
     this.freshAt = Date.now();
     this.timer = null;
     this.asking = null;
@@ -51,6 +53,7 @@ class Source {
         cache: "no-store",
         redirect: "manual",
       });
+      this.signedOut = response.status === 401;
       if (response.status !== 304) {
         if (!response.ok) throw new Error(`HTTP ${response.status}`);
         const page = new DOMParser().parseFromString(await response.text(), "text/html");
@@ -113,10 +116,14 @@ function keyOf(element) {
 
 function note() {
   const line = document.getElementById("live-note");
-  const stale = [...sources.values()].filter((source) => source.failures > 0);
+  const all = [...sources.values()];
+  const stale = all.filter((source) => source.failures > 0);
+  const signedOut = all.some((source) => source.signedOut);
   const since = Math.min(...stale.map((source) => source.freshAt));
-  const told = stale.length ? say("not-updated-since", { time: clock(since) }) : "";
-  if (line.textContent !== told) line.textContent = told;
+  const told = stale.length ? say(signedOut ? "signed-out" : "not-updated-since", { time: clock(since) }) : "";
+  const text = line.querySelector("[data-told]");
+  if (text.textContent !== told) text.textContent = told;
+  line.querySelector("[data-sign-in]").hidden = !signedOut;
 }
 
 /** Bring `region` up to date now, after whatever is being asked already; resolves when it is. */
@@ -124,6 +131,11 @@ export async function refresh(region) {
   const source = sources.get(region.dataset.live);
   await source?.asking;
   await source?.look();
+}
+
+/** Sign in again from the note, then catch up. */
+async function signIn() {
+  if (await signInAgain()) for (const source of sources.values()) source.look();
 }
 
 /** Keep every region below `root` up to date. */
@@ -139,6 +151,7 @@ export function start(root = document) {
   }
 }
 
+document.querySelector("#live-note [data-sign-in]")?.addEventListener("click", signIn);
 document.addEventListener("visibilitychange", () => {
   for (const source of sources.values()) {
     if (document.hidden) clearTimeout(source.timer);
