@@ -24,7 +24,7 @@ from tests.campaigns.faults_campaign import NOTICE_SECONDS, noticed
 from tests.campaigns.jobtable import JobTable
 from tests.campaigns.load import collect, session
 from tests.campaigns.mixed_judge import Played, judge
-from tests.campaigns.mixed_load import SHAPE, MixedLoad, Scene
+from tests.campaigns.mixed_load import SLOWEST, MixedLoad, Scene
 from tests.campaigns.poison_campaign import poisoned
 from tests.campaigns.readers import Reading, follow
 from tests.campaigns.rolling_campaign import goes_on
@@ -86,7 +86,7 @@ def run(
         if injector.error is not None:
             made.broken.append(repr(injector.error))
         table = JobTable(setting.system.database_url)
-        noticed_late = noticed(table, SHAPE.latency[1])
+        noticed_late = noticed(table, SLOWEST)
         return [*judge(played), noticed_late, stopped, _resumed(setting), made]
 
 
@@ -179,9 +179,8 @@ def _finish(
 ) -> Played:
     system, table = setting.system, JobTable(setting.system.database_url)
     began = time.monotonic()
-    slowest = SHAPE.latency[1]
     try:
-        eventually(lambda: table.live() == 0, NOTICE_SECONDS + slowest + 20, every=0.2)
+        eventually(lambda: table.live() == 0, NOTICE_SECONDS + SLOWEST + 20, every=0.2)
         say(f"all had ended {time.monotonic() - began:.1f} s after the load")
         eventually(lambda: table.undelivered() == 0, told_within, every=0.2)
         say(f"all webhooks were told {time.monotonic() - began:.1f} s after the load")

@@ -27,6 +27,8 @@ from tests.simulators.counting import text_of
 TIERS: Final = ("auto", "default", "flex", "priority")
 HOOKED: Final = 0.5  # of the background jobs
 NARROW: Final = 0.25  # of the background jobs: for the provider that takes few at once
+WORDS: Final = (10, 60)  # of a stream
+EVERY: Final = (0.01, 0.05)  # seconds from word to word
 LONG: Final = 30.0  # seconds that a call takes which only its cancel ends
 PRY_SECONDS: Final = 0.1
 SHAPE: Final = Shape(
@@ -35,6 +37,8 @@ SHAPE: Final = Shape(
     rate=25,
     connections=80,
 )
+# What nothing ends early: a stream of the most words, slowly spoken, takes longest.
+SLOWEST: Final = max(SHAPE.latency[1], WORDS[1] * EVERY[1])
 
 
 @dataclass(slots=True)
@@ -101,9 +105,9 @@ class MixedLoad(Load):
         sim: dict[str, Any] = {"latency": latency}
         options: dict[str, Any] = {}
         if chat.kind in "st":
-            words = self.dice.randint(10, 60)
+            words = self.dice.randint(*WORDS)
             chat.text = text_of(words, chat.mark)
-            sim = {"words": words, "marked": True, "every": self.dice.uniform(0.01, 0.05)}
+            sim = {"words": words, "marked": True, "every": self.dice.uniform(*EVERY)}
             fields |= {"stream": True, "stream_options": {"include_usage": words % 2 == 0}}
         if chat.kind in "cd" and latency > sum(self._shape.latency) / 2:
             sim = {"latency": LONG}

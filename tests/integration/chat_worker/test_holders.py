@@ -39,7 +39,7 @@ def test_a_repeatable_call_is_repeated_after_an_outage_longer_than_the_lease(
     bench.upstream.wait_until(lambda stats: stats.in_flight == 1, 10)
     with write_lock(bench):
         # The worker gives up waiting for the lock after 5 s, when its lease of 1 s is long over.
-        eventually(lambda: worker.said("the database does not answer"), 15)
+        eventually(lambda: worker.said("a lock in the database was not free"), 15)
         bench.upstream.wait_until(lambda stats: stats.closed_early == 1, 5)
     bench.upstream.release()
     (job,) = bench.ended(job_id)
