@@ -82,7 +82,7 @@ class Api:
             yield from page["data"]
             if not page["has_more"] or not page["data"]:
                 return
-            query["after"] = page.get("last_seq", page["last_id"])
+            query["after"] = page["last_id"]
             left = None if left is None else left - len(page["data"])
 
     @contextmanager

@@ -24,6 +24,7 @@ import click
 from cli.failures import NoKey
 
 USUAL_URL: Final = "http://127.0.0.1:8642"
+URL, API_KEY = VARIABLES = ("DRAGOMAN_URL", "DRAGOMAN_API_KEY")
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,512}")
 
@@ -51,12 +52,12 @@ def find(
     """The server to call; raises NoKey, or click's UsageError for what cannot be a URL or a key."""
     folder = Path(data_dir or environ.get("DRAGOMAN_DATA_DIR") or "./.dragoman").expanduser()
     running = _running(folder)
-    named = url or environ.get("DRAGOMAN_URL")
+    named = url or environ.get(URL)
     where = _checked(named) if named else _reachable(running.get("url") or USUAL_URL)
     if key_file is not None:
         return Server(where, key_of(key_file, "--key-file"))
-    if given := environ.get("DRAGOMAN_API_KEY", "").strip():
-        return Server(where, _plausible(given, "DRAGOMAN_API_KEY"))
+    if given := environ.get(API_KEY, "").strip():
+        return Server(where, _plausible(given, API_KEY))
     if not is_loopback(where):
         raise NoKey(
             f"Expected a key for {where}, got none. Set DRAGOMAN_API_KEY, or give --key-file."

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from cli.api import lines
 from cli.exits import Exit
 from tests.unit.cli.scene import Scene, job, refused
 
@@ -44,6 +45,14 @@ def test_the_answer_is_the_output_byte_for_byte(scene: Scene) -> None:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
+
+
+def test_a_stream_is_read_wherever_the_network_cuts_it() -> None:
+    text = "id: 0\ndata: ü\u2028\r\x85\n\n: ping\ndata: [DONE]\n\n".encode()
+    whole = [b"id: 0", "data: ü\u2028\r\x85".encode(), b"", b": ping", b"data: [DONE]", b""]
+    for size in range(1, len(text) + 1):
+        parts = [text[place : place + size] for place in range(0, len(text), size)]
+        assert list(lines(parts)) == whole
 
 
 def test_standard_input_is_the_question_or_its_second_half(scene: Scene) -> None:

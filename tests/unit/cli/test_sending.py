@@ -142,6 +142,15 @@ def test_what_the_server_does_not_take_is_no_result_and_is_tried_by_the_next_run
     assert sorted(row["line"] for row in results(chats)) == [1, 2, 3, 4, 5]
 
 
+def test_a_run_whose_results_were_lost_asks_for_the_same_jobs(scene: Scene, chats: Path) -> None:
+    scene.handler = server = Server()
+    assert scene.run("jobs", "submit", str(chats)).exit is Exit.OK
+    chats.with_name("chats.results.jsonl").unlink()
+    assert scene.run("jobs", "submit", str(chats)).exit is Exit.OK
+    assert sorted(server.jobs.values()) == [2] * 5
+    assert len(results(chats)) == 5
+
+
 def test_a_key_that_ends_ends_the_run(scene: Scene, chats: Path) -> None:
     scene.handler = Server(None, None, refused(401, "revoked"))
     ran = scene.run("jobs", "submit", str(chats), "--at-once", "1")
