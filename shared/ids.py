@@ -33,3 +33,8 @@ def bare(prefix: str, text: str) -> str | None:
     if text.startswith(prefix) and _ULID.fullmatch(text, len(prefix)):
         return text[len(prefix) :]
     return None
+
+
+def made_at(ulid: str) -> float:
+    """When this bare ULID was made, in Unix seconds."""
+    return ULID.from_str(ulid).timestamp

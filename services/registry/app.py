@@ -13,6 +13,7 @@ from services.registry.events import routes as events
 from services.registry.forwarding import Forwarded
 from services.registry.keys import me
 from services.registry.keys import routes as keys
+from services.registry.metrics import routes as metrics
 from services.registry.models import routes as models
 from services.registry.parts import Parts
 from services.registry.providers import catalogue, refreshing, resolving
@@ -32,7 +33,7 @@ def create_app(parts: Parts) -> Flask:
     for feature in (catalogue, refreshing, resolving, checks, events):
         feature.add(below_providers, parts)
     api.register_blueprint(below_providers)
-    for feature in (models, chat, responses, events, keys, me, usage, audit, health):
+    for feature in (models, chat, responses, events, keys, me, usage, audit, health, metrics):
         api.register_blueprint(feature.blueprint(parts))
     app.register_blueprint(console.blueprint(parts))
     openapi.register(app, api)
@@ -45,4 +46,4 @@ def create_app(parts: Parts) -> Flask:
 
 def serve(parts: Parts) -> Application:
     """The application with its ids and its log, ready for a server."""
-    return RequestIds(create_app(parts))
+    return RequestIds(create_app(parts), parts.figures)

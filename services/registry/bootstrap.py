@@ -13,6 +13,8 @@ from services.registry.checks import service as checks
 from services.registry.database import Transactions, open_database
 from services.registry.events.following import Followers
 from services.registry.limiting import Limiter, RequestCounts, TokenCounts
+from services.registry.metrics.figures import Figures
+from services.registry.metrics.view import Metrics
 from services.registry.parts import Parts
 from services.registry.relay import Relay
 from services.registry.waiting import HEARTBEAT_SECONDS, Waiting
@@ -21,6 +23,7 @@ from shared import ids
 from shared.config import Settings
 from shared.crypto import Sealer
 from shared.live import NoticeSender
+from shared.metrics import Folder, Publisher
 from shared.queues import Doorbell, blocking_redis, make_celery, quick_redis
 from shared.store import refreshes
 from shared.store.jobs import Retention
@@ -55,6 +58,10 @@ def assemble(settings: Settings, sealer: Sealer, policy: OutboundPolicy) -> Part
         quick_redis(settings),
         sealer,
     )
+    streams = Streams(following, waiting, transactions.read, sealer)
+    figures = Figures()
+    figures.watch(requests_waiting=waiting.count, streams_open=streams.count)
+    publisher = Publisher(figures.registry, Folder(settings.metrics_dir), "registry")
     return Parts(
         settings=settings,
         transactions=transactions,
@@ -72,12 +79,15 @@ def assemble(settings: Settings, sealer: Sealer, policy: OutboundPolicy) -> Part
             on_news=followers.look_now,
         ),
         waiting=waiting,
-        streams=Streams(following, waiting, transactions.read, sealer),
+        streams=streams,
         refreshes=Watch(transactions, refreshes.states, bell.refresh),
         checks=Watch(transactions, checks.running, bell.check),
         followers=followers,
         notices=notices,
         redis=redis,
         retention=retention,
+        figures=figures,
+        publisher=publisher,
+        metrics=Metrics(settings, transactions, redis, publisher),
         now=time.time,
     )

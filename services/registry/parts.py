@@ -13,12 +13,15 @@ from services.registry.chat.streams import Streams
 from services.registry.database import Transactions
 from services.registry.events.following import Followers
 from services.registry.limiting import Limiter
+from services.registry.metrics.figures import Figures
+from services.registry.metrics.view import Metrics
 from services.registry.relay import Relay
 from services.registry.waiting import Waiting
 from services.registry.watching import Watch
 from shared.config import Settings
 from shared.crypto import Sealer
 from shared.live import NoticeSender
+from shared.metrics import Publisher
 from shared.store.jobs import Retention
 from shared.store.refreshes import Refresh
 from shared.upstream.policy import OutboundPolicy
@@ -44,4 +47,7 @@ class Parts:
     notices: NoticeSender
     redis: Redis
     retention: Retention
+    figures: Figures
+    publisher: Publisher
+    metrics: Metrics
     now: Callable[[], float]

@@ -17,6 +17,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from services.registry import json_bodies, request_ids
+from services.registry.metrics.figures import PROBLEM
 from shared.crypto import SealBroken
 from shared.errors import (
     BodyTooLarge,
@@ -129,6 +130,7 @@ def raw(*, malformed: bool) -> bytes:
 
 def _answer(status: int, error: dict[str, Any], *, retry_after: float | None) -> Response:
     body = document(status, error, instance=request.path)
+    request.environ[PROBLEM] = error["code"]
     response = Response(msgspec.json.encode(body), status, content_type=CONTENT_TYPE)
     if retry_after is not None:
         seconds = min(max(math.ceil(retry_after), 1), LONGEST_RETRY_AFTER)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from services.registry.metrics.figures import Figures
 from shared.telemetry import request_id
 
 HEADER: Final = "x-request-id"
@@ -36,8 +37,9 @@ def new() -> str:
 class RequestIds:
     """WSGI middleware around the whole application."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, figures: Figures) -> None:
         self._application = application
+        self._figures = figures
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
@@ -57,13 +59,15 @@ class RequestIds:
         try:
             return self._application(environ, start)
         finally:
+            seconds = time.perf_counter() - began
+            self._figures.answered(environ, status, seconds)
             logger.info(
                 "request",
                 extra={
                     "method": environ["REQUEST_METHOD"],
                     "path": environ["PATH_INFO"],
                     "status": status,
-                    "ms": f"{(time.perf_counter() - began) * 1000:.1f}",
+                    "ms": f"{seconds * 1000:.1f}",
                 },
             )
             request_id.reset(token)

@@ -226,6 +226,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         parts.relay.start()
         parts.waiting.start()
         parts.authenticator.start()
+        parts.publisher.start()
 
     def announce(self) -> None:
         """Tell the runner that requests are served."""
@@ -255,6 +256,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         except StoreUnavailable:
             logger.warning("the relay's lease runs out by itself")
         parts.notices.stop()
+        parts.publisher.stop()
         parts.transactions.close()
 
     def _own(self) -> Parts:

@@ -106,6 +106,10 @@ class Waiting:
             if not same:
                 del self._waits[job_id]
 
+    def count(self) -> int:
+        """How many requests wait."""
+        return sum(map(len, self._waits.values()))
+
     def _wake(self, job_ids: Iterable[str]) -> None:
         for job_id in job_ids:
             for wait in self._waits.get(job_id, ()):

@@ -59,6 +59,10 @@ class Streams:
         self._open.add(stream)
         return stream
 
+    def count(self) -> int:
+        """How many streams are open."""
+        return len(self._open)
+
     def closed(self, stream: Stream) -> None:
         """Forget a stream."""
         self._open.discard(stream)

@@ -41,6 +41,7 @@ class Submission:
         self._bell = parts.bell
         self._now = parts.now
         self._limiter = parts.limiter
+        self._figures = parts.figures
         self._backlog = Backlog(parts.transactions, parts.settings.queue_limit)
 
     def submit(
@@ -87,6 +88,8 @@ class Submission:
         if not submitted.replayed:
             self._backlog.accepted()
             self._bell.ring()
+            job, _ = submitted.seen
+            self._figures.accepted(job.provider_slug, chat.service_tier, background=chat.background)
         return submitted
 
     def _new_job(

@@ -19,7 +19,7 @@ class Browser:
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
-        self.client = Client(RequestIds(registry.app), use_cookies=True)
+        self.client = Client(RequestIds(registry.app, registry.parts.figures), use_cookies=True)
         self.csrf = ""
 
     def open(self, method: str, path: str, **options: Any) -> TestResponse:

@@ -43,7 +43,7 @@ class Registry:
         self.parts = parts
         self.database = database
         self.app = create_app(parts)
-        self.client = Client(RequestIds(self.app))
+        self.client = Client(RequestIds(self.app, parts.figures))
         self.keys = {"admin": self.add_key("admin", Role.ADMIN)}
         self.keys |= {name: self.add_key(name, Role.MEMBER) for name in ("ann", "ben")}
         self._names = itertools.count(1)

@@ -19,7 +19,9 @@ APP = "https://app.example.com"
 def served(registry: Registry, **settings: Any) -> Client:
     """A client of the same registry under other settings."""
     changed = replace(registry.parts.settings, **settings)
-    return Client(RequestIds(create_app(replace(registry.parts, settings=changed))))
+    return Client(
+        RequestIds(create_app(replace(registry.parts, settings=changed)), registry.parts.figures)
+    )
 
 
 def ask(registry: Registry, client: Client, path: str, **headers: str) -> TestResponse:
