@@ -8,7 +8,7 @@
 
 import { shown, textOf } from "../answer/fold.js";
 
-const PLACE = "dragoman.chat";
+const PLACE = "dragoman.chat.1"; // the number is that of the shape below
 
 /** An answer that has not begun. */
 export function emptyAnswer(model, state) {

@@ -1,11 +1,10 @@
 /** `/chat`: the conversation of this tab. */
 
-import { call, Problem } from "../api.js";
-import { choiceOf } from "../answer/fold.js";
-import { CHATS } from "../answer/stream.js";
+import { Problem } from "../api.js";
 import { clear, mark } from "../forms.js";
 import { announce, say } from "../text.js";
-import { Conversation, emptyAnswer, turnsOf } from "./conversation.js";
+import { Conversation, emptyAnswer } from "./conversation.js";
+import { conversationOf } from "./jobs.js";
 import { Run } from "./runs.js";
 import { Settings } from "./settings.js";
 import { curl, python } from "./snippets.js";
@@ -168,24 +167,10 @@ class ChatPage {
   /** Take over the conversation of a job. */
   async #load(id) {
     try {
-      const path = `${CHATS}/${encodeURIComponent(id)}`;
-      const job = await call("GET", path);
-      const messages = [];
-      for (let more = true; more; ) {
-        const after = messages.length ? `&after=${encodeURIComponent(messages.at(-1).id)}` : "";
-        const page = await call("GET", `${path}/messages?limit=100${after}`);
-        messages.push(...page.data);
-        more = page.has_more;
-      }
-      const { system, turns } = turnsOf(messages);
+      const { system, turns, model } = await conversationOf(id);
       this.settings.system = system;
-      this.settings.picker.value = job.model;
+      this.settings.picker.value = model;
       this.conversation.turns = turns;
-      const [choice] = job.choices;
-      if (choice) {
-        const answer = { ...emptyAnswer(job.model, "done"), choice: choiceOf(choice.message ?? {}, choice.finish_reason) };
-        turns.push({ ...answer, job: id, usage: job.usage });
-      }
       history.replaceState(null, "", location.pathname);
       announce(say("loaded-job"));
       this.#keep(true);
@@ -199,7 +184,7 @@ class ChatPage {
     const draft = this.message.value.trim();
     const messages = this.conversation.messages(this.settings.system);
     if (draft) messages.push({ role: "user", content: draft });
-    if (!messages.some((one) => one.role === "user")) messages.push({ role: "user", content: "Hello" });
+    if (!messages.some((one) => one.role === "user")) messages.push({ role: "user", content: say("hello") });
     const body = this.settings.request(messages, { draft: true });
     document.getElementById("curl").textContent = curl(location.origin, body);
     document.getElementById("python").textContent = python(location.origin, body);

@@ -13,8 +13,9 @@ function errorOf(fault) {
     const billed = fault.document.may_have_been_billed === true;
     return { message: fault.message, code: fault.code, requestId: fault.requestId, billed };
   }
-  if (fault instanceof TypeError) return { message: say("unreachable-now"), code: null, requestId: null, billed: false };
-  throw fault;
+  if (!(fault instanceof TypeError)) throw fault;
+  console.info("The answer was lost.", fault);
+  return { message: say("unreachable-now"), code: null, requestId: null, billed: false };
 }
 
 /** 128 random bits; `crypto.randomUUID` is missing where the page came over plain http. */

@@ -68,7 +68,7 @@ export class Settings {
       return null;
     }
     const stream = { stream: true, stream_options: { include_usage: true } };
-    return { model: model || "PROVIDER/MODEL", messages, ...parameters, ...stream, ...extra };
+    return { model: model || say("some-model"), messages, ...parameters, ...stream, ...extra };
   }
 
   #refuse(control, message) {
