@@ -189,12 +189,12 @@ def test_a_filter_that_fits_nothing_gives_an_empty_list_wherever_it_is_asked(
 ) -> None:
     """One list answered 404, all others were empty."""
     hand.provider()
-    unknown = ("nobody", ids.new(ids.PROVIDER))
+    unknown = ("unheard-of", ids.new(ids.PROVIDER))
     for path in (EVENTS, "/v1/models", "/v1/chat/completions"):
         for provider in unknown:
             page = registry.get(f"{path}?provider={provider}").get_json()
             assert (page["data"], page["has_more"]) == ([], False), path
-    for query in ("providers?tag=none", "keys?owner=nobody", "audit?actor=nobody"):
+    for query in ("providers?tag=unheard-of", "keys?owner=unheard-of", "audit?actor=unheard-of"):
         assert registry.get(f"/v1/{query}").get_json()["data"] == [], query
 
 
