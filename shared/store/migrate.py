@@ -16,6 +16,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import exc
 from alembic.migration import MigrationContext
 
 from shared.config import Settings, without_password
@@ -30,6 +31,7 @@ from shared.store.schema import installation
 from shared.telemetry import Secret
 
 MIGRATION_LOCK: Final = 0x6D696772617465
+INSUFFICIENT_PRIVILEGE: Final = "42501"  # SQLSTATE
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
 
 
@@ -62,15 +64,21 @@ def migrate(settings: Settings) -> MigrationReport:
             admin_key_created = _admin_key(tx, settings)
             _prove(tx, sealer)
     except UNAVAILABLE as fault:
-        origin = f"DATABASE_URL ({without_password(settings.database_url)})"
-        raise ConfigurationError(
-            [f"{origin}: expected a database that answers, got: {reason_of(fault)}"]
-        ) from None
+        raise _unusable(settings, "a database that answers", fault) from None
+    except exc.ProgrammingError as fault:
+        if getattr(fault.orig, "sqlstate", None) != INSUFFICIENT_PRIVILEGE:
+            raise
+        raise _unusable(settings, "the role that owns the tables", fault) from None
     finally:
         database.dispose()
     return MigrationReport(
         SCHEMA_REVISION, keyring_created, admin_key_created, settings.admin_key_file
     )
+
+
+def _unusable(settings: Settings, expected: str, fault: Exception) -> ConfigurationError:
+    origin = f"DATABASE_URL ({without_password(settings.database_url)})"
+    return ConfigurationError([f"{origin}: expected {expected}, got: {reason_of(fault)}"])
 
 
 def alembic_config(tx: sa.Connection) -> Config:
