@@ -28,6 +28,7 @@ def create_app(parts: Parts) -> Flask:
     app = Flask("dragoman", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = json_bodies.MAX_BYTES
     app.url_map.merge_slashes = False  # model ids may hold `//`
+    metrics.register(app)
     api = openapi.Api(app)
     below_providers = providers.blueprint(parts)
     for feature in (catalogue, refreshing, resolving, checks, events):

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from typing import Final
 
-from flask import Response, g, request
+from flask import Flask, Response, g, request
 
 from services.registry.authentication import require_admin
 from services.registry.blueprints import Blueprint
+from services.registry.metrics import figures
 from services.registry.parts import Parts
 from shared.metrics import CONTENT_TYPE
 from shared.metrics.exporter import is_token
 
 ROUTE: Final = "/metrics"
 _PAGE: Final = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+
+
+def register(app: Flask) -> None:
+    """Let each request tell its route to `figures`."""
+
+    @app.before_request
+    def note_route() -> None:
+        if (rule := request.url_rule) is not None:
+            request.environ[figures.ROUTE] = rule.rule
 
 
 def blueprint(parts: Parts) -> Blueprint:
