@@ -36,7 +36,7 @@ COLUMNS = (
     Column("SEQ", lambda e: e["seq"], right=True),
     Column("AT", lambda e: wording.clock(e["created_at"])),
     Column("EVENT", lambda e: e["type"]),
-    Column("PROVIDER", lambda e: e["provider"]),
+    Column("PROVIDER", lambda e: e["provider"], whole=True),
     Column("DETAIL", told),
 )
 

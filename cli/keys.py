@@ -26,13 +26,12 @@ def _limits(key: Mapping[str, Any]) -> str:
 
 
 COLUMNS = (
-    Column("ID", lambda k: k["id"]),
+    Column("ID", lambda k: k["id"], whole=True),
     Column("NAME", lambda k: k["name"]),
     Column("OWNER", lambda k: k["owner"]),
     Column("ROLE", lambda k: k["role"]),
     Column("LIMITS", _limits),
     Column("LAST USED", lambda k: wording.ago(k["last_used_at"])),
-    Column("CREATED", lambda k: wording.ago(k["created_at"])),
     Column("VALIDITY", _state),
 )
 

@@ -10,7 +10,7 @@ from cli.routes import MODELS
 from cli.session import Session, calls
 
 COLUMNS = (
-    Column("MODEL", lambda m: m["id"]),
+    Column("MODEL", lambda m: m["id"], whole=True),
     Column("CONTEXT", lambda m: wording.count(m["context_length"]), right=True),
     Column("PROVIDER", lambda m: m["provider"]["name"]),
     Column("STATE", lambda m: m["provider"]["status"], state=True),

@@ -21,12 +21,16 @@ UNBOUNDED: Final = 10_000  # columns: what no terminal shows is not cut off for 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table. `state`: its words are coloured; `right`: numbers."""
+    """One column of a table.
+
+    `state`: its words are coloured; `right`: numbers; `whole`: ids to be copied, on one line.
+    """
 
     title: str
     of: Callable[[Document], object]
     state: bool = False
     right: bool = False
+    whole: bool = False
 
 
 def _json(document: Document, **style: Any) -> str:
@@ -74,7 +78,13 @@ class Output:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:
             justify: Any = "right" if column.right else "left"
-            table.add_column(column.title, justify=justify, overflow="fold")
+            table.add_column(
+                column.title,
+                justify=justify,
+                overflow="fold",
+                no_wrap=column.whole or column.state,
+                min_width=len(column.title),
+            )
         for row in rows:
             cells = [(column, wording.one_line(column.of(row))) for column in columns]
             table.add_row(

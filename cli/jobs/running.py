@@ -61,7 +61,7 @@ def _how_to_resume(session: Session, results: Results, total: int) -> str:
 def _refusals(refused: list[tuple[int, Refused]]) -> str:
     told = [
         f"  line {number}: {wording.one_line(why)} ({why.particulars})"
-        for number, why in refused[:MOST_TOLD]
+        for number, why in sorted(refused, key=lambda told: told[0])[:MOST_TOLD]
     ]
     if len(refused) > MOST_TOLD:
         told.append(f"  and {len(refused) - MOST_TOLD} more")

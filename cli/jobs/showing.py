@@ -44,7 +44,7 @@ def _note(job: Document) -> str:
 
 
 COLUMNS = (
-    Column("ID", lambda j: j["id"]),
+    Column("ID", lambda j: j["id"], whole=True),
     Column("STATE", lambda j: j["status"], state=True),
     Column("MODEL", lambda j: j["model"]),
     Column("CREATED", lambda j: wording.ago(j["created"])),

@@ -25,7 +25,7 @@ def key_of(provider: Document) -> str:
 
 
 COLUMNS = (
-    Column("SLUG", lambda p: p["slug"]),
+    Column("SLUG", lambda p: p["slug"], whole=True),
     Column("STATE", lambda p: p["discovery"]["status"], state=True),
     Column("MODELS", lambda p: wording.count(p["discovery"]["model_count"]), right=True),
     Column("HOST", lambda p: urlsplit(p["chat_url"]).netloc),
@@ -35,7 +35,7 @@ COLUMNS = (
     Column("TAGS", lambda p: ", ".join(p["tags"])),
 )
 MODELS = (
-    Column("MODEL", lambda m: m["id"]),
+    Column("MODEL", lambda m: m["id"], whole=True),
     Column("CONTEXT", lambda m: wording.count(m["context_length"]), right=True),
     Column("SOURCE", lambda m: m["source"]),
     Column("FIRST SEEN", lambda m: wording.clock(m["first_seen"])),

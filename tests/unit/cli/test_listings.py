@@ -219,3 +219,14 @@ def test_of_several_jobs_the_first_that_is_unknown_ends_it(scene: Scene) -> None
     scene.answering(httpx.Response(200, json=job()), refused(404))
     assert scene.run("jobs", "cancel", "a", "b", "c").exit is Exit.NOT_FOUND
     assert len(scene.requests) == 2
+
+
+def test_ids_and_states_stay_whole_on_a_narrow_terminal(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.output.Output.is_terminal", True)
+    monkeypatch.setenv("COLUMNS", "80")
+    one = job("chatcmpl-01M82K5A38ZBXDW4E6SBRKHSMF", model="acme/" + "long-" * 20)
+    ran = scene.answering(listed(one)).run("jobs", "list")
+    assert "chatcmpl-01M82K5A38ZBXDW4E6SBRKHSMF  completed " in ran.out
+    assert max(map(len, ran.out.splitlines())) <= 80
