@@ -46,6 +46,11 @@ def _model_ids() -> Text:
     return Text(pattern=r"[^\x00-\x1f\x7f-\x9f]{1,256}", expected="1 to 256 printable characters")
 
 
+def _seconds(about: str, most: float, usual: float) -> Seconds:
+    about = f"seconds at most {about}"
+    return Seconds(0.1, most, load_default=usual, metadata={"description": about})
+
+
 class Options(Strict):
     """How a provider is called. Durations in seconds."""
 
@@ -56,11 +61,13 @@ class Options(Strict):
         load_default=None,
         metadata={"description": "calls under way at most, across all workers; null: no limit"},
     )
-    connect_timeout = Seconds(0.1, 60, load_default=5)
-    first_byte_timeout = Seconds(0.1, 3_600, load_default=120)
-    idle_timeout = Seconds(0.1, 3_600, load_default=60)
-    total_timeout = Seconds(0.1, 86_400, load_default=600)
-    verify_tls = Flag(load_default=True)
+    connect_timeout = _seconds("to connect, TLS included", 60, 5)
+    first_byte_timeout = _seconds("until the answer begins", 3_600, 120)
+    idle_timeout = _seconds("between two pieces of an answer", 3_600, 60)
+    total_timeout = _seconds("for a whole call", 86_400, 600)
+    verify_tls = Flag(
+        load_default=True, metadata={"description": "whether its certificate is checked"}
+    )
     ca_certificate = Text(
         allow_none=True,
         load_default=None,
@@ -114,9 +121,13 @@ class NewProvider(Strict):
         load_default=list,
         validate=_most(MOST_TAGS, "tags"),
         error_messages={"invalid": "Expected a list of tags."},
+        metadata={"description": "words to find it by"},
     )
     visibility = Visibility(load_default="everyone")
-    enabled = Flag(load_default=True)
+    enabled = Flag(
+        load_default=True,
+        metadata={"description": "false: it takes no new jobs, and its queued ones wait"},
+    )
     options = fields.Nested(Options, load_default=lambda: options_by_default())
 
 

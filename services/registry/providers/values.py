@@ -26,7 +26,8 @@ class Name(Text):
 
     def __init__(self, **options: Any) -> None:
         bounds = {"minLength": 1, "maxLength": LONGEST_NAME}
-        super().__init__(metadata={**bounds, "example": "vLLM Llama 3"}, **options)
+        about = {"description": "for people; unique without regard to case"}
+        super().__init__(metadata={**bounds, **about, "example": "vLLM Llama 3"}, **options)
 
     def _deserialize(self, *args: Any, **kwargs: Any) -> Any:
         name = unicodedata.normalize("NFC", super()._deserialize(*args, **kwargs).strip())
@@ -72,7 +73,9 @@ class Visibility(fields.Field[Any]):
         owners = {"type": "string", "pattern": f"^{OWNER}$"}
         several = {"type": "array", "items": owners, "minItems": 1, "maxItems": MOST_OWNERS}
         forms: list[Any] = [{"type": "string", "enum": list(_VISIBILITIES)}, several]
-        super().__init__(metadata={"oneOf": forms + [{"type": "null"}] * or_null}, **options)
+        about = {"description": "who may know of it: everybody, admins, or these owners"}
+        alternatives = forms + [{"type": "null"}] * or_null
+        super().__init__(metadata={**about, "oneOf": alternatives}, **options)
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         if isinstance(value, str) and value in _VISIBILITIES:

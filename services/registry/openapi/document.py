@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from http import HTTPStatus
 from typing import Any, Final
 
 import flask
@@ -10,14 +11,26 @@ import flask_smorest
 import msgspec
 from flask import Response
 
-from services.registry import problems, reference, shapes
+from services.registry import problems, sessions, shapes
 from services.registry.chat import request as chat
+from services.registry.openapi import examples, headers, reference
 from services.registry.responses import request as responses
 
 ABOUT: Final = (
     "A registry of OpenAI-compatible inference endpoints, with durable chat completions. "
     "The chat completion is the job: its id is the id to ask for."
 )
+
+SCHEMES: Final = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": sessions.COOKIE,
+        "description": "The console's login, for its own pages. Whatever changes something needs "
+        f"the header `{sessions.HEADER}`, too.",
+    },
+}
 
 
 class Api(flask_smorest.Api):  # type: ignore[misc] # flask-smorest has no types
@@ -31,10 +44,11 @@ class Api(flask_smorest.Api):  # type: ignore[misc] # flask-smorest has no types
             "version": "v1",
             "openapi_version": "3.1.0",
             "info": {"description": ABOUT},
-            "security": [{"bearer": []}],
+            "security": [{"bearer": []}, {"session": []}],
         }
         super().__init__(app, spec_kwargs=options)
-        self.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
+        for name, scheme in SCHEMES.items():
+            self.spec.components.security_scheme(name, scheme)
         bodies = responses.json_schema() | chat.json_schema()
         for name, shape in (shapes.components() | bodies).items():
             self.spec.components.schema(name, shape)
@@ -64,6 +78,12 @@ def register(app: flask.Flask, api: Api) -> None:
     @functools.cache
     def document() -> dict[str, Any]:
         described: dict[str, Any] = api.spec.to_dict()
+        for _, _, operation in headers.operations(described):
+            for status, answer in operation["responses"].items():
+                if "$ref" not in answer:
+                    answer.setdefault("description", HTTPStatus(int(status)).phrase)
+        headers.describe(described)
+        examples.describe(described)
         return described
 
     @functools.cache
