@@ -148,9 +148,10 @@ def _restarts(played: Played) -> Finding:
         code = (job["error"] or {}).get("code")
         if code in INTERRUPTED or (code == "cancelled" and chat.kind != "c"):
             finding.broken.append(f"{chat.mark} {chat.job_id}: {code}")
-    for entry in played.refused:
-        if entry.at < played.calm_until - 1 and entry.why.startswith("502"):
-            finding.broken.append(f"{entry.mark}: {entry.why}")
+    for chat in played.chats:
+        at, why = chat.refused or (played.calm_until, "")
+        if at < played.calm_until and why.startswith("502"):
+            finding.broken.append(f"{chat.mark}: {why}")
     return finding
 
 

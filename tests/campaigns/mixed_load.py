@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -57,6 +58,7 @@ class Chat:
     took: float | None = None  # how long that answer took
     closed: float | None = None  # from then until its call was closed
     gone: bool = False  # its delete was answered 200
+    refused: tuple[float, str] | None = None  # when and with what its submission was answered
     wrong: list[str] = field(default_factory=list)
 
 
@@ -132,7 +134,8 @@ class MixedLoad(Load):
         (self.plain if chat.kind in "psi" else self.accepted).append(entry)
 
     def refuse(self, chat: Chat, *, at: float, why: str) -> None:
-        """No job is known of this chat."""
+        """No job is known of this chat, whose submission began at this moment."""
+        chat.refused = (time.time(), why)
         self.refused.append(Refused(chat.mark, at, why))
 
     def see(self, job: Mapping[str, Any]) -> None:

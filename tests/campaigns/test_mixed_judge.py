@@ -145,7 +145,8 @@ def test_what_is_wrong_with_a_cancel_is_found(
         ({}, {"lists": {"ann": {JOB}, "bob": {JOB}}}, "looks at another's"),
         ({}, {"refused": [Refused("m", 700.0, "502 interrupted")]}, None),
         ({}, {"refused": [Refused("m", 700.0, "500 internal_error")]}, "refusals that"),
-        ({}, {"refused": [Refused("m", 500.0, "502 interrupted")]}, "jobs that an orderly"),
+        ({"refused": (599.0, "502 interrupted")}, {}, "jobs that an orderly"),
+        ({"refused": (600.0, "502 interrupted")}, {}, None),
         ({}, {"live_rows": 1}, "accepted jobs that did not end"),
     ],
 )
