@@ -5,7 +5,7 @@ the claim to the end of the answer: what the provider took, not what the queue d
 of every attempt, of dropped results too: they were paid.
 
 Callers may name models that no list has. Beyond 50 rows of an owner in an hour, names that are new
-to the hour and not listed are counted as one (docs/decisions/0012).
+to the hour and not listed are counted as one (docs/decisions/0013).
 """
 
 from __future__ import annotations
