@@ -26,6 +26,9 @@ from shared.config import READY_FD, Settings
 # A key bounces; the second press that counts comes later than that.
 _BOUNCE_SECONDS = 0.2
 
+# Two workers cannot listen at one address; the registry serves the metrics of both.
+NOT_FOR_CHILDREN = (READY_FD, "DRAGOMAN_METRICS_LISTEN")
+
 After = Callable[[], Awaitable[bool]]
 
 
@@ -195,7 +198,7 @@ class System:
 
 def child_environ(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     """What the processes get: the caller's environment with what was settled for this run."""
-    known = {key: text for key, text in environ.items() if key != READY_FD}
+    known = {key: text for key, text in environ.items() if key not in NOT_FOR_CHILDREN}
     return known | {
         "DRAGOMAN_DATA_DIR": str(settings.data_dir),
         "DRAGOMAN_HOST": settings.host,

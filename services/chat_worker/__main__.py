@@ -30,10 +30,10 @@ def main() -> int:
         redis = partial(queues.require_redis_url, settings)
         database, sealer = open_store(settings, redis, pool_size=DATABASE_CONNECTIONS)
         celery = queues.make_celery(settings, "chat_worker")
+        worker = ChatWorker(settings, celery=celery, database=database, sealer=sealer)
     except ConfigurationError as error:
         print("\n".join(error.faults), file=sys.stderr)  # noqa: T201 - there is no logging yet
         return EX_CONFIG
-    worker = ChatWorker(settings, celery=celery, database=database, sealer=sealer)
     tasks.register(celery, worker)
 
     def start() -> None:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from services.chat_worker.figures import Figures
 from services.chat_worker.letters import Letter, Tried
 from services.chat_worker.postbox import Postbox
 from services.chat_worker.receivers import Receivers
@@ -42,6 +43,7 @@ class Deliveries:
         database: Database,
         sealer: Sealer,
         policy: OutboundPolicy,
+        figures: Figures,
         clock: Callable[[], float] = time.time,
         bounds: Bounds = TRY_BOUNDS,
     ) -> None:
@@ -49,6 +51,7 @@ class Deliveries:
         self._policy = policy
         self._clock = clock
         self._bounds = bounds
+        self._figures = figures
         self._receivers = Receivers()
         self._postbox = Postbox(
             database=database, sealer=sealer, receivers=self._receivers, clock=clock
@@ -141,7 +144,9 @@ class Deliveries:
         telemetry.job_id.set(letter.delivery.job_id)
         began = time.monotonic()
         try:
-            self._postbox.put(await self._sent(client, letter))
+            tried = await self._sent(client, letter)
+            self._postbox.put(tried)
+            self._figures.webhook_tried(tried.status)
         finally:
             self._receivers.leave(letter.receiver, took=time.monotonic() - began)
             self._wake.set()

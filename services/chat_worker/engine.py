@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
 from services.chat_worker import targets
 from services.chat_worker.call import Call
+from services.chat_worker.figures import Figures
 from services.chat_worker.live_sender import LiveSender
 from services.chat_worker.publishing import Publishing
 from shared.crypto import Sealer
@@ -42,6 +44,7 @@ class Engine:
         concurrency: int,
         on_outcome: Callable[[Outcome], None],
         before_publishing: Callable[[Fence], None],
+        figures: Figures,
     ) -> None:
         self.concurrency = concurrency
         self.turns = 0
@@ -50,6 +53,7 @@ class Engine:
         self._live = live
         self._on_outcome = on_outcome
         self._before_publishing = before_publishing
+        self._figures = figures
         self._loop = asyncio.new_event_loop()
         self._client: UpstreamClient | None = None
         # Every claim from its hand-over to its release, so that none is ever thought unheld.
@@ -137,7 +141,9 @@ class Engine:
 
     def _begin(self, batch: list[ClaimedJob]) -> None:
         assert self._client is not None  # noqa: S101 - set before start() returned
+        now = time.time()
         for job in batch:
+            self._figures.begun(job, now=now)
             publishing = self._publishing(job) if job.stream else None
             call = Call(job, client=self._client, sealer=self._sealer, publishing=publishing)
             task = self._loop.create_task(self._conduct(call), name=job.id)
@@ -160,11 +166,17 @@ class Engine:
             outcome = call.cut_off()
         except asyncio.CancelledError:
             if call.tells_when_cut:
-                self._on_outcome(call.cut_off())
+                self._tell(call, call.cut_off())
+            else:
+                self._figures.abandoned(call.job)
             self._release(call)
             raise
-        self._on_outcome(outcome)  # before the release, so that an idle engine has told all
+        self._tell(call, outcome)  # before the release, so that an idle engine has told all
         self._release(call)
+
+    def _tell(self, call: Call, outcome: Outcome) -> None:
+        self._figures.ended(call.job, outcome)
+        self._on_outcome(outcome)
 
     def _release(self, call: Call) -> None:
         del self._calls[call.job.fence]

@@ -83,6 +83,10 @@ class Keeper:
         """Start the thread."""
         self._thread.start()
 
+    def unwritten(self) -> int:
+        """How many ends of calls wait for the database."""
+        return len(self._unwritten)
+
     def ring(self) -> None:
         """There may be work to claim."""
         with self._wake:
@@ -196,6 +200,7 @@ class Keeper:
             )
             if fenced := [o.job_id for o in batch if o.fence not in held]:
                 logger.warning("results came too late and were dropped", extra={"jobs": fenced})
+                self._reporter.fenced(fenced)
             self._rung = True  # places are free, or rows went back to the queue
 
     def _reconcile(self) -> None:

@@ -31,6 +31,12 @@ class Reporter(Protocol):
     def more_work(self) -> None:
         """A full batch was claimed; there may be work for others too."""
 
+    def fenced(self, job_ids: Sequence[str]) -> None:
+        """How calls of these jobs ended came too late."""
+
+    def swept(self, swept: Swept) -> None:
+        """What a sweep found."""
+
 
 class Tidying:
     """The duties of one keeper's thread; `wanted` asks for a purge, from any thread."""
@@ -82,6 +88,7 @@ class Tidying:
                 return False
             swept = jobs.sweep(tx, now=self._clock(), retention=self._retention)
         _tell(swept)
+        self._reporter.swept(swept)
         self._reporter.ended(swept.ended)
         return bool(swept.requeued)
 

@@ -13,6 +13,7 @@ from celery import Celery
 
 from services.chat_worker.deliveries import Deliveries
 from services.chat_worker.engine import Engine
+from services.chat_worker.figures import Figures
 from services.chat_worker.keeper import Keeper
 from services.chat_worker.live_sender import LiveSender
 from services.chat_worker.senders import CancelListener, Outbox
@@ -22,12 +23,14 @@ from shared.config import Settings
 from shared.crypto import Sealer
 from shared.domain import DiscoveryStatus, JobState
 from shared.errors import UpstreamAuthenticationFailed
+from shared.metrics import WorkerMetrics
 from shared.store.database import Database
-from shared.store.jobs import Fence, Outcome, Retention
+from shared.store.jobs import Fence, Outcome, Retention, Swept
 from shared.upstream.policy import OutboundPolicy
 
 FILES_FOR_OTHERS: Final = 200  # descriptors that are no calls: database, Redis, logs
 MAX_HOPS: Final = 2
+KIND: Final = "chat-worker"  # as its series are labelled
 LEAST_GRACE: Final = 1.0  # seconds in which webhooks that were taken can be written down
 
 logger = logging.getLogger(__name__)
@@ -45,7 +48,11 @@ class ChatWorker:
         self._notices = live.NoticeSender(queues.quick_redis(settings))
         self._live = LiveSender(queues.quick_redis(settings), sealer)
         policy = OutboundPolicy.from_settings(settings)
-        self._deliveries = Deliveries(database=database, sealer=sealer, policy=policy)
+        self._figures = Figures()
+        self._metrics = WorkerMetrics(settings, self._figures.registry, KIND)
+        self._deliveries = Deliveries(
+            database=database, sealer=sealer, policy=policy, figures=self._figures
+        )
         self._engine = Engine(
             policy=policy,
             sealer=sealer,
@@ -53,6 +60,7 @@ class ChatWorker:
             concurrency=affordable_concurrency(settings.chat_concurrency),
             on_outcome=self._ended,
             before_publishing=self._first_chunk,
+            figures=self._figures,
         )
         self._keeper = Keeper(
             database=database,
@@ -61,6 +69,11 @@ class ChatWorker:
             lease_seconds=settings.lease_seconds,
             retention=Retention(settings.result_ttl, settings.unstored_result_ttl),
             reporter=self,
+        )
+        self._figures.watch(
+            calls_in_flight=lambda: self._engine.running,
+            call_slots=lambda: self._engine.concurrency,
+            outcomes_unwritten=self._keeper.unwritten,
         )
         self._listener = CancelListener(
             queues.blocking_redis(settings, block_seconds=1.0), self._keeper.look_for_lost
@@ -85,6 +98,7 @@ class ChatWorker:
         self._notices.start()
         self._listener.start()
         self._watchdog.start()
+        self._metrics.start()
 
     def stop(self) -> None:
         """End claiming, let calls finish for the grace, cut off the rest, write everything."""
@@ -100,6 +114,7 @@ class ChatWorker:
         self._listener.stop()
         self._outbox.stop()
         self._notices.stop()
+        self._metrics.stop()
 
     def drain(self, *, hops: int) -> None:
         """Answer the doorbell; a full worker passes the ring on, two hops at most."""
@@ -125,6 +140,14 @@ class ChatWorker:
     def more_work(self) -> None:
         """A full batch was claimed: others may find more."""
         self._outbox.ring()
+
+    def fenced(self, job_ids: Sequence[str]) -> None:
+        """Count ends of calls that came too late."""
+        self._figures.fenced(len(job_ids))
+
+    def swept(self, swept: Swept) -> None:
+        """Count what a sweep found."""
+        self._figures.swept(swept)
 
     def _first_chunk(self, claim: Fence) -> None:
         self._keeper.publish(claim)

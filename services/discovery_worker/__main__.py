@@ -30,10 +30,10 @@ def main() -> int:
         redis = partial(queues.require_redis_url, settings)
         database, sealer = open_store(settings, redis, pool_size=DATABASE_CONNECTIONS)
         celery = queues.make_celery(settings, "discovery_worker")
+        discovery = Discovery(settings, database, sealer, on_crash=_end_in_order)
     except ConfigurationError as fault:
         print("\n".join(fault.faults), file=sys.stderr)  # noqa: T201 - there is no logging yet
         return EX_CONFIG
-    discovery = Discovery(settings, database, sealer, on_crash=_end_in_order)
     tasks.register(celery, discovery)
 
     def start() -> None:

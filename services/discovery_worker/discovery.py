@@ -12,6 +12,7 @@ from typing import Final
 
 from services.discovery_worker.checker import Checker
 from services.discovery_worker.checks import Checks
+from services.discovery_worker.figures import Figures
 from services.discovery_worker.follower import BLOCK_SECONDS, Follower
 from services.discovery_worker.ledger import Ledger, Observation
 from services.discovery_worker.scheduler import Scheduler
@@ -19,6 +20,7 @@ from services.discovery_worker.tester import Tester
 from shared.config import Settings
 from shared.crypto import Sealer
 from shared.domain import DiscoveryStatus, EventType
+from shared.metrics import WorkerMetrics
 from shared.queues import blocking_redis
 from shared.store.database import UNAVAILABLE, Database
 from shared.upstream import UpstreamClient
@@ -26,6 +28,7 @@ from shared.upstream.policy import OutboundPolicy
 
 START_SECONDS: Final = 20.0
 STOP_SECONDS: Final = 8.0
+KIND: Final = "discovery-worker"  # as its series are labelled
 # The others are ours: what a check wrote asks for no look.
 _OF_THE_REGISTRY: Final = frozenset(
     {
@@ -68,6 +71,8 @@ class Discovery:
         self._sealer = sealer
         self._on_crash = on_crash
         self._ledger = Ledger(database)
+        self._figures = Figures()
+        self._metrics = WorkerMetrics(settings, self._figures.registry, KIND)
         self._follower = Follower(
             blocking_redis(settings, block_seconds=BLOCK_SECONDS),
             reread=self._reread,
@@ -83,6 +88,7 @@ class Discovery:
         self._thread.start()
         self._running.result(START_SECONDS)
         self._follower.start()
+        self._metrics.start()
 
     def stop(self) -> None:
         """End checks under way, give their claims back, close everything."""
@@ -90,6 +96,7 @@ class Discovery:
         self._follower.stop()
         self._thread.join(STOP_SECONDS)
         self._ledger.close()
+        self._metrics.stop()
         logger.info("discovery has ended")
 
     def refresh_due(self) -> None:
@@ -141,6 +148,7 @@ class Discovery:
             Checker(client, self._sealer),
             self._sealer,
             interval=self._settings.discovery_interval,
+            figures=self._figures,
         )
         checks = Checks(self._ledger, Tester(client, client.probe), self._sealer)
         work = {

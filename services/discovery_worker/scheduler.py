@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from services.discovery_worker.checker import Checker
+from services.discovery_worker.figures import Figures
 from services.discovery_worker.ledger import Ledger, Observation, note_change
 from services.discovery_worker.verdict import HEALTHY, Moment, chosen, judge
 from shared.crypto import Sealer
@@ -40,6 +41,7 @@ class Scheduler:
         sealer: Sealer,
         *,
         interval: float,
+        figures: Figures,
         clock: Callable[[], float] = time.time,
         dice: Callable[[], float] = random.random,
     ) -> None:
@@ -48,6 +50,7 @@ class Scheduler:
         self._checker = checker
         self._sealer = sealer
         self._interval = interval
+        self._figures = figures
         self._clock = clock
         self._dice = dice
         self._wake = asyncio.Event()
@@ -143,6 +146,7 @@ class Scheduler:
                 begun.add((claim.host, claim.port))
                 task = asyncio.create_task(self._check(claim), name=claim.provider_id)
                 self._running[task] = claim
+                self._figures.begun()
                 task.add_done_callback(self._done)
             self._asked -= ids
         finally:
@@ -165,7 +169,9 @@ class Scheduler:
         if claim.is_changed and (manual or claim.checked_at is not None):
             # A silent server would hold them up for the whole check.
             await self._ledger.choose(claim, manual, allows, now=self._clock())
+        began = asyncio.get_running_loop().time()
         checked = await self._checker.check(claim)
+        seconds = asyncio.get_running_loop().time() - began
         now = self._clock()
 
         def seal(document: bytes) -> str:
@@ -178,6 +184,7 @@ class Scheduler:
             key_proven=checked.key_proven,
             seal=seal,
         )
+        self._figures.found(finding.status, seconds=seconds)
         if not await self._ledger.record(claim, finding, now=now):
             self.look_soon()  # it has changed since, and so is due
         elif finding.status is not claim.status:
@@ -185,6 +192,7 @@ class Scheduler:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         claim = self._running.pop(task)
+        self._figures.over()
         self._busy.discard((claim.host, claim.port))
         if claim.provider_id in self._asked:
             self._look_at = self._may_look_at

@@ -10,6 +10,7 @@ from shared.metrics.exposition import CONTENT_TYPE, Fact, page
 from shared.metrics.folder import Folder, Slot
 from shared.metrics.publisher import Publisher
 from shared.metrics.snapshot import Snapshot, taken
+from shared.metrics.worker import WorkerMetrics
 
 __all__ = [
     "CONTENT_TYPE",
@@ -19,6 +20,7 @@ __all__ = [
     "Publisher",
     "Slot",
     "Snapshot",
+    "WorkerMetrics",
     "page",
     "taken",
 ]

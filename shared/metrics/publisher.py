@@ -35,6 +35,7 @@ class Publisher:
         self._now = now
         self._slot: Slot | None = None
         self._failing = False
+        self._one_at_a_time = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
 
@@ -57,11 +58,13 @@ class Publisher:
 
         So whichever process answers the next scrape, no counter is smaller then.
         """
-        slot = self._slot
-        found = taken(self._registry, self._kind if slot is None else slot.name, now=self._now())
-        if slot is not None:
-            self._leave(slot, found)
-        return found
+        with self._one_at_a_time:
+            slot = self._slot
+            name = self._kind if slot is None else slot.name
+            found = taken(self._registry, name, now=self._now())
+            if slot is not None:
+                self._leave(slot, found)
+            return found
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -76,7 +79,7 @@ class Publisher:
             slot.write(found)
         except OSError as fault:
             if not self._failing:
-                extra = {"process": slot.name, "reason": str(fault)}
+                extra = {"place": slot.name, "reason": str(fault)}
                 logger.warning("metrics cannot be left for the scrape", extra=extra)
             self._failing = True
             return

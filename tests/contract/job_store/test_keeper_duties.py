@@ -40,6 +40,10 @@ class Deaf:
 
     def more_work(self) -> None: ...
 
+    def fenced(self, job_ids: object) -> None: ...
+
+    def swept(self, swept: object) -> None: ...
+
 
 def keeper_of(store: Store, engine: Engine) -> Keeper:
     parts: Any = {"sealer": None, "engine": engine, "reporter": Deaf()}

@@ -17,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.chat_worker.engine import Engine
+from services.chat_worker.figures import Figures
 from services.chat_worker.keeper import Keeper
 from services.chat_worker.live_sender import LiveSender
 from shared import config, ids, queues
@@ -200,6 +201,10 @@ class Silent:
 
     def more_work(self) -> None: ...
 
+    def fenced(self, job_ids: object) -> None: ...
+
+    def swept(self, swept: object) -> None: ...
+
 
 class LocalWorker(NamedTuple):
     """The parts of a worker that tests reach for."""
@@ -219,6 +224,7 @@ def local_worker(bench: Bench, database: Database) -> Iterator[LocalWorker]:
         concurrency=10,
         on_outcome=lambda outcome: keeper.take(outcome),
         before_publishing=lambda claim: keeper.publish(claim),
+        figures=Figures(),
     )
     keeper = Keeper(
         database=database,

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from services.chat_worker.deliveries import TRY_BOUNDS, Deliveries
+from services.chat_worker.figures import Figures
 from shared import webhooks
 from shared.crypto import Sealer
 from shared.keyring import Keyring
@@ -77,6 +78,7 @@ class Post(Store):
                 database=self.database,
                 sealer=self.sealer,
                 policy=policy,
+                figures=Figures(),
                 clock=lambda: self.now,
                 bounds=bounds,
             )

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from services.discovery_worker.checker import Checker
+from services.discovery_worker.figures import Figures
 from services.discovery_worker.ledger import Ledger
 from services.discovery_worker.scheduler import Scheduler
 from shared.store import catalogue
@@ -92,11 +93,13 @@ class Stage:
         self.servers = servers or Servers()
         self.ledger = Moody(database)
         self.now = NOW
+        self.figures = Figures()
         self.scheduler = Scheduler(
             self.ledger,
             Checker(self.servers, self.registry.sealer),
             self.registry.sealer,
             interval=300.0,
+            figures=self.figures,
             clock=lambda: self.now,
             dice=lambda: 0.5,
         )
