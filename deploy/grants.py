@@ -127,7 +127,8 @@ GRANTS: Final[Mapping[str, Mapping[str, Access]]] = {
             insert=ALL,
             update=(
                 *("status", "revision", "checked_at", "ok_at", "key_verified_at", "error_sealed"),
-                *("failures", "empty_lists", "checking_until", "refresh_seen", "next_check_at"),
+                *("failures", "empty_lists", "recent", "checking_until", "refresh_seen"),
+                "next_check_at",
             ),
             delete=True,
         ),

@@ -15,6 +15,14 @@ from shared.domain import DiscoveryStatus
 from shared.store.schema import discovery, model, provider
 
 
+class Check(NamedTuple):
+    """One of the last checks of a provider; times in Unix seconds."""
+
+    begun_at: float
+    ended_at: float
+    status: DiscoveryStatus
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The last check of one provider, as it was at `revision`; times in Unix seconds."""
@@ -28,6 +36,7 @@ class Verdict:
     error_sealed: str | None
     next_check_at: float
     model_count: int
+    recent: Sequence[Check] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +95,21 @@ def verdicts(tx: sa.Connection, provider_ids: Iterable[str]) -> Mapping[str, Ver
         discovery.c.error_sealed,
         discovery.c.next_check_at,
         listed.label("model_count"),
+        discovery.c.recent,
     ).where(discovery.c.provider_id.in_(list(provider_ids)))
     return {
-        row.provider_id: Verdict(row.provider_id, DiscoveryStatus(row.status), *row[2:])
+        row.provider_id: Verdict(
+            row.provider_id, DiscoveryStatus(row.status), *row[2:-1], _checks(row.recent)
+        )
         for row in tx.execute(query)
     }
+
+
+def _checks(recent: Iterable[tuple[float, float, str]] | None) -> Sequence[Check]:
+    return [
+        Check(begun_at, ended_at, DiscoveryStatus(status))
+        for begun_at, ended_at, status in recent or ()
+    ]
 
 
 def models(

@@ -113,6 +113,7 @@ def _detail(parts: Parts, use: Providers, reference: str) -> dict[str, Any]:
     listed = [row for row in rows if row["gone_at"] is None]
     return {
         "provider": document(provider, verdict, parts.sealer),
+        "checks": verdict.recent if verdict is not None else (),
         "usual": options_by_default(),
         "models": listed[:SHOWN_MODELS],
         "model_count": len(listed),

@@ -54,6 +54,7 @@ _OF_DISCOVERY: Final = (
     "empty_lists",
     "ok_at",
     "key_verified_at",
+    "recent",
 )
 _LOCK: Final = sa.select(sa.func.pg_advisory_xact_lock(CLAIM_LOCK))
 

@@ -12,7 +12,7 @@ from shared.store import events
 from shared.store.discovery import listing
 from shared.store.discovery.claim import checkable, held_by, release
 from shared.store.discovery.listing import Changes
-from shared.store.discovery.rows import Claim, Finding
+from shared.store.discovery.rows import CLAIM_SECONDS, RECENT, Claim, Finding
 from shared.store.schema import discovery, provider
 
 TOLD_IDS: Final = 100  # of the models that appeared or vanished; the counts tell of the rest
@@ -36,6 +36,7 @@ def record(tx: sa.Connection, claim: Claim, finding: Finding, *, now: float) -> 
         "next_check_at": finding.next_check_at,
         "key_verified_at": _key_verified_at(claim, finding, now),
         "refresh_seen": claim.refresh_asked,
+        "recent": [_check(claim, finding, now), *(claim.recent or ())][:RECENT],
     }
     if finding.listed is not None:
         values["ok_at"] = now
@@ -128,6 +129,10 @@ def _tell(tx: sa.Connection, claim: Claim, changes: Changes, now: float) -> None
         at=now,
         detail=detail,
     )
+
+
+def _check(claim: Claim, finding: Finding, now: float) -> list[Any]:
+    return [claim.until - CLAIM_SECONDS, now, finding.status.value]
 
 
 def _key_verified_at(

@@ -11,6 +11,7 @@ from shared.domain import DiscoveryStatus
 TABLE: Final = "discovery"  # an error is sealed at this table, the provider's id, and
 ERROR: Final = "error_sealed"  # this column; its plain text is JSON `{"code", "message", …}`
 CLAIM_SECONDS: Final = 30.0  # a check lasts 10 s at most; the rest is for a slow database
+RECENT: Final = 10  # checks of a provider that are kept: [begun, ended, status], newest first
 LISTED: Final = "listed"
 MANUAL: Final = "manual"
 
@@ -52,6 +53,7 @@ class Claim:
     empty_lists: int
     ok_at: float | None
     key_verified_at: float | None
+    recent: Sequence[Sequence[Any]] | None = None  # as `RECENT` says; none before the first
 
     @property
     def is_changed(self) -> bool:

@@ -72,6 +72,7 @@ discovery = sa.Table(
     sa.Column("error_sealed", sa.Text),
     sa.Column("failures", sa.Integer, nullable=False),  # in a row
     sa.Column("empty_lists", sa.Integer, nullable=False),  # in a row
+    sa.Column("recent", json_type()),  # the last checks, newest first: [begun, ended, status]
     sa.Column("checking_until", sa.Double, nullable=False, server_default="0"),
     sa.Column("refresh_seen", sa.Integer, nullable=False, server_default="0"),
     time("next_check_at", nullable=False),

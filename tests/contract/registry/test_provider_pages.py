@@ -144,6 +144,24 @@ def test_the_state_of_a_provider_is_told_with_its_error_and_the_age_of_its_list(
     assert "Vanished models" in shown(ann, page)
 
 
+def test_the_last_ten_checks_are_told_newest_first(
+    registry: Registry, hand: Hand, ann: Browser
+) -> None:
+    made = hand.provider()
+    for number in range(9):
+        hand.check(made["id"], "m", at=1_000.0 + number)
+    hand.check(made["id"], error="away", at=2_000.0)
+    hand.check(made["id"], "m", at=3_000.0)
+    page = ann.get(f"/providers/{made['slug']}").text
+    (checks,) = re.findall(r'<ol class="checks".*?</ol>', page, re.DOTALL)
+    assert re.findall(r'class="dot (\w+)', checks) == ["ok", "bad", *["ok"] * 8]
+    assert re.findall(r'datetime="1970-01-01T(.{8})', checks)[:3] == [
+        "00:50:00",
+        "00:33:20",
+        "00:16:48",
+    ]
+
+
 def test_a_disabled_provider_says_so_and_offers_to_be_enabled(
     registry: Registry, admin: Browser
 ) -> None:

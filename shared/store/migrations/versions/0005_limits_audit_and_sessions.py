@@ -1,4 +1,4 @@
-"""Limits of keys, the audit trail, and the console's sessions.
+"""Limits of keys, the audit trail, the console's sessions, and the last checks of providers.
 
 Only adds: the release before this one runs on it.
 """
@@ -25,6 +25,7 @@ def upgrade() -> None:
     """Add the columns, the tables and the indexes."""
     op.add_column("api_key", sa.Column("requests_per_minute", sa.Integer(), nullable=True))
     op.add_column("api_key", sa.Column("tokens_per_day", sa.BigInteger(), nullable=True))
+    op.add_column("discovery", sa.Column("recent", JSON_TYPE, nullable=True))
     op.create_index("ix_usage_hour_key_id_hour", "usage_hour", ["key_id", "hour"])
     op.create_table(
         "console_session",
@@ -61,5 +62,6 @@ def downgrade() -> None:
     op.drop_table("audit")
     op.drop_table("console_session")
     op.drop_index("ix_usage_hour_key_id_hour", "usage_hour")
+    op.drop_column("discovery", "recent")
     for column in ("tokens_per_day", "requests_per_minute"):
         op.drop_column("api_key", column)
