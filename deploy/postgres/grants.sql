@@ -17,7 +17,7 @@ GRANT SELECT ON "installation" TO dragoman_discovery_worker;
 GRANT SELECT ON "provider" TO dragoman_discovery_worker;
 GRANT SELECT, UPDATE ("seq") ON "event_counter" TO dragoman_discovery_worker;
 GRANT SELECT, DELETE, INSERT ("seq", "id", "type", "subject", "revision", "at", "detail") ON "event" TO dragoman_discovery_worker;
-GRANT SELECT, DELETE, INSERT ("provider_id", "status", "revision", "checked_at", "ok_at", "key_verified_at", "error_sealed", "failures", "empty_lists", "checking_until", "refresh_seen", "next_check_at"), UPDATE ("status", "revision", "checked_at", "ok_at", "key_verified_at", "error_sealed", "failures", "empty_lists", "checking_until", "refresh_seen", "next_check_at") ON "discovery" TO dragoman_discovery_worker;
+GRANT SELECT, DELETE, INSERT ("provider_id", "status", "revision", "checked_at", "ok_at", "key_verified_at", "error_sealed", "failures", "empty_lists", "recent", "checking_until", "refresh_seen", "next_check_at"), UPDATE ("status", "revision", "checked_at", "ok_at", "key_verified_at", "error_sealed", "failures", "empty_lists", "recent", "checking_until", "refresh_seen", "next_check_at") ON "discovery" TO dragoman_discovery_worker;
 GRANT SELECT, DELETE, INSERT ("provider_id", "upstream_id", "source", "first_seen", "last_seen", "gone_at", "created", "owned_by", "context_length", "raw"), UPDATE ("source", "last_seen", "gone_at", "created", "owned_by", "context_length", "raw") ON "model" TO dragoman_discovery_worker;
 GRANT SELECT, DELETE, UPDATE ("result_sealed", "done", "checking_until", "tries") ON "provider_check" TO dragoman_discovery_worker;
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM dragoman_registry;

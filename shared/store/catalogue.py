@@ -99,7 +99,16 @@ def verdicts(tx: sa.Connection, provider_ids: Iterable[str]) -> Mapping[str, Ver
     ).where(discovery.c.provider_id.in_(list(provider_ids)))
     return {
         row.provider_id: Verdict(
-            row.provider_id, DiscoveryStatus(row.status), *row[2:-1], _checks(row.recent)
+            provider_id=row.provider_id,
+            status=DiscoveryStatus(row.status),
+            revision=row.revision,
+            checked_at=row.checked_at,
+            ok_at=row.ok_at,
+            key_verified_at=row.key_verified_at,
+            error_sealed=row.error_sealed,
+            next_check_at=row.next_check_at,
+            model_count=row.model_count,
+            recent=_checks(row.recent),
         )
         for row in tx.execute(query)
     }
