@@ -57,7 +57,7 @@ def main(environ: Mapping[str, str]) -> int:
     except ConfigurationError as problem:
         print(problem, file=sys.stderr)
         return 78
-    configure_logging("beat", settings.log_level)
+    configure_logging("beat", settings.log_level, settings.log_format)
     app.conf.beat_schedule = schedule(settings)
     logging.getLogger("celery.beat").setLevel(logging.WARNING)  # or a line every few seconds
 

@@ -15,6 +15,7 @@ from deploy import valkey
 from deploy.address import check_port, reachable, url
 from deploy.bootstrap import ROOT
 from deploy.child import Program
+from deploy.console import Console
 from deploy.guard import Guard
 from deploy.processes import PROCESSES, START_SECONDS, VALKEY, Process
 from deploy.readiness import until_healthy
@@ -30,23 +31,6 @@ _BOUNCE_SECONDS = 0.2
 NOT_FOR_CHILDREN = (READY_FD, "DRAGOMAN_METRICS_LISTEN")
 
 After = Callable[[], Awaitable[bool]]
-
-
-class Console:
-    """Lines of all processes, each behind its name, on standard error."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self._width = max(map(len, names))
-        self._open = True
-
-    def write(self, name: str, line: str) -> None:
-        """Print one line. A reader that went away (a closed terminal) must not stop anything."""
-        if not self._open:
-            return
-        try:
-            print(f"{name:<{self._width}} | {line}", file=sys.stderr, flush=True)
-        except OSError:
-            self._open = False
 
 
 class System:
@@ -70,7 +54,7 @@ class System:
         self._after = after
         self._processes = processes
         names = [program.name for program in extra] + [process.name for process in processes]
-        self._console = Console(["dragoman", *names])
+        self._console = Console(["dragoman", *names], settings.log_format)
         self._file = RunFile(settings.data_dir)
         self._stop, self._hurry = asyncio.Event(), asyncio.Event()
         self._stop_asked_at = 0.0

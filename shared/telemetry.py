@@ -1,7 +1,7 @@
-"""Logging: one line an event, as `key=value` pairs, with the ids of the request and of the job.
+"""Logging: one line an event, for people or as JSON, with the ids of request, job and attempt.
 
-`request_id` and `job_id` are context variables, so that every line written while serving them
-carries them without being told. `Secret` is the type that a key travels in: whatever prints it
+`request_id`, `job_id` and `attempt` are context variables, so that every line written while serving
+them carries them without being told. `Secret` is the type that a key travels in: whatever prints it
 prints stars.
 """
 
@@ -20,6 +20,8 @@ from shared.config import READY_FD
 
 request_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("request_id", default=None)
 job_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("job_id", default=None)
+# The number of the job's claim: with the job's id the key of its row in `job_attempt`.
+attempt: contextvars.ContextVar[int | None] = contextvars.ContextVar("attempt", default=None)
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "data"}
 _PLAIN: Final = frozenset(
@@ -63,19 +65,52 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line; a traceback follows as one quoted `exception=` value."""
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        fields: dict[str, object] = {
-            key: value for key, value in vars(record).items() if key not in _STANDARD
-        }
-        for variable in (request_id, job_id):
-            if (value := variable.get()) is not None:
-                fields.setdefault(variable.name, value)
-        if record.exc_info:
-            fields["exception"] = self.formatException(record.exc_info)
+        fields = _fields(self, record)
         pairs = "".join(f" {key}={_quoted(value)}" for key, value in fields.items())
         message = record.getMessage().replace("\n", "\\n")
-        head = f"{stamp}.{int(record.msecs):03d}Z {record.levelname} {self.service}"
+        head = f"{_stamp(record)} {record.levelname} {self.service}"
         return f"{head} {record.name}: {message}{pairs}"
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: `time`, `level`, `service`, `logger`, `message`, and all the rest.
+
+    A field of a record that has the name of one of those loses.
+    """
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self.service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line; values that JSON does not have become texts."""
+        head: dict[str, object] = {
+            "time": _stamp(record),
+            "level": record.levelname,
+            "service": self.service,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        return json.dumps(
+            {**head, **_fields(self, record), **head}, ensure_ascii=False, default=str
+        )
+
+
+def _stamp(record: logging.LogRecord) -> str:
+    """RFC 3339, in UTC."""
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+    return f"{seconds}.{int(record.msecs):03d}Z"
+
+
+def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str, object]:
+    """What a record was given besides its message, and the ids of what is being served."""
+    fields = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    for variable in (request_id, job_id, attempt):
+        if (value := variable.get()) is not None:
+            fields.setdefault(variable.name, value)
+    if record.exc_info:
+        fields["exception"] = formatter.formatException(record.exc_info)
+    return fields
 
 
 def _quoted(value: object) -> str:
@@ -83,10 +118,10 @@ def _quoted(value: object) -> str:
     return text if text and _PLAIN.issuperset(text) else json.dumps(text, ensure_ascii=False)
 
 
-def configure_logging(service: str, level: str = "INFO") -> None:
-    """Send all logging of this process to stderr, one line a record."""
+def configure_logging(service: str, level: str = "INFO", form: str = "line") -> None:
+    """Send all logging of this process to stderr, one line a record: `line` or `json`."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LineFormatter(service))
+    handler.setFormatter(JsonFormatter(service) if form == "json" else LineFormatter(service))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

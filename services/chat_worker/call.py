@@ -62,6 +62,7 @@ class Call:
         """Call the provider, up to three times where that is safe, within the job's deadline."""
         telemetry.job_id.set(self.job.id)
         telemetry.request_id.set(self.job.request_id)
+        telemetry.attempt.set(self.job.attempt)
         try:
             outcome = await self._run()
             told.note(self.job, outcome)

@@ -31,7 +31,7 @@ def main(environ: Mapping[str, str]) -> int:
         for fault in error.faults:
             print(fault, file=sys.stderr)  # noqa: T201 - before there is a log
         return EX_CONFIG
-    configure_logging("registry", settings.log_level)
+    configure_logging("registry", settings.log_level, settings.log_format)
     _share_log_between_threads()
     Server(settings, sealer, OutboundPolicy.from_settings(settings), environ).run()
     return 0
