@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from psycopg import errors
 
-from deploy.grants import CHAT_WORKER, DISCOVERY_WORKER, MIGRATE, REGISTRY
+from deploy.grants import CHAT_WORKER, DISCOVERY_WORKER, REGISTRY
 from shared.store import jobs, usage
 from shared.store.database import Database
 from shared.store.schema import chat_job, job_attempt
@@ -264,7 +264,6 @@ def test_a_dump_taken_under_load_restores_to_a_database_that_works(
     url, key = composed.url_of(REGISTRIES[0]), composed.admin_key
     load = Load(url, key, f"{slug}/m", run="dump", shape=shape, seed=2)
     dump, tools = str(composed.folder / "dragoman.dump"), composed.postgres.binaries
-    there = f"127.0.0.1:{composed.postgres.port}/restored"
     load.start()
     try:
         eventually(lambda: len(load.accepted) > 20, 10)
@@ -277,10 +276,13 @@ def test_a_dump_taken_under_load_restores_to_a_database_that_works(
         load.stop()
     composed.postgres.execute("CREATE DATABASE restored OWNER dragoman_migrate")
     restore = [str(tools / "pg_restore"), "--no-owner", "--no-privileges", "--exit-on-error"]
-    into = ["--role=dragoman_migrate", f"--dbname=postgresql://dragoman@{there}", dump]
+    place = f"127.0.0.1:{composed.postgres.port}/restored"
+    into = ["--role=dragoman_migrate", f"--dbname=postgresql://dragoman@{place}", dump]
     composed.run(*restore, *into, env={})
     # A restore brings no grants: migrate gives them anew.
-    settings = {"DATABASE_URL_FILE": "", "DATABASE_URL": f"postgresql://{MIGRATE}@{there}"}
+    logins = [composed.secret(f"database_url_{name}") for name in ("migrate", "registry")]
+    owner, registry = (f"{url.rpartition('/')[0]}/restored" for url in logins)
+    settings = {"DATABASE_URL_FILE": "", "DATABASE_URL": owner}
     env = composed.environment("migrate") | settings
     dragoman = (sys.executable, str(ROOT / "dragoman"))
     assert f"Granted what they write to {CHAT_WORKER}" in composed.run(
@@ -288,7 +290,7 @@ def test_a_dump_taken_under_load_restores_to_a_database_that_works(
     )
     told = composed.run(*dragoman, "keys", "rotate-master", "--stage", "status", env=env)
     assert "no key of this keyring" not in told
-    database = Database(f"postgresql://{REGISTRY}@{there}")
+    database = Database(registry)
     with database.read() as tx:
         found = set(tx.execute(sa.select(chat_job.c.id)).scalars())
         attempts = set(tx.execute(sa.select(job_attempt.c.job_id)).scalars())
