@@ -26,12 +26,16 @@ class Attempts:
         self._monotonic = monotonic
         self._failed: dict[str, deque[float]] = {}
 
-    def check(self, address: str | None) -> None:
-        """Raise RateLimited when too many logins from here failed."""
-        failed = self._failed.get(_place(address))
+    def failed(self, address: str | None) -> None:
+        """One more login from here failed; raises RateLimited when these are too many.
+
+        Whoever has a key is let in all the same: many people may have one address.
+        """
+        place, now = _place(address), self._monotonic()
+        failed = self._failed.get(place)
         if failed is None:
-            return
-        now = self._monotonic()
+            self._make_room(now)
+            failed = self._failed[place] = deque()
         while failed and failed[0] <= now - MINUTE:
             failed.popleft()
         if len(failed) >= MOST_A_MINUTE:
@@ -41,16 +45,14 @@ class Attempts:
                 f"one more. Try again in {max(wait, 1):.0f} s.",
                 retry_after=wait,
             )
+        failed.append(now)
 
-    def failed(self, address: str | None) -> None:
-        """One more login from here failed."""
-        place = _place(address)
-        if place not in self._failed and len(self._failed) >= MOST_ADDRESSES:
-            now = self._monotonic()
-            self._failed = {p: f for p, f in self._failed.items() if f[-1] > now - MINUTE}
-            if len(self._failed) >= MOST_ADDRESSES:
-                self._failed.clear()
-        self._failed.setdefault(place, deque(maxlen=MOST_A_MINUTE)).append(self._monotonic())
+    def _make_room(self, now: float) -> None:
+        if len(self._failed) < MOST_ADDRESSES:
+            return
+        self._failed = {p: f for p, f in self._failed.items() if f[-1] > now - MINUTE}
+        if len(self._failed) >= MOST_ADDRESSES:
+            self._failed.clear()
 
 
 def _place(address: str | None) -> str:

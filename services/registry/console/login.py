@@ -45,11 +45,8 @@ def add(routes: Blueprint, console: Console) -> None:
         """Begin a session; a script that asks for JSON gets the token for its changes."""
         try:
             sessions.demand_same_origin(request)
-            attempts.check(request.remote_addr)
-            caller = parts.authenticator.caller_with(request.form.get("key", ""))
+            caller = _caller_with(request.form.get("key", ""))
         except (InvalidApiKey, InsufficientScope, RateLimited) as error:
-            if isinstance(error, InvalidApiKey):
-                _note_failure()
             return _refused(error)
         token = _begin(caller)
         secure = request.is_secure
@@ -61,12 +58,16 @@ def add(routes: Blueprint, console: Console) -> None:
         sessions.set_cookie(answer, token, secure=secure)
         return answer
 
-    def _note_failure() -> None:
-        attempts.failed(request.remote_addr)
-        actor, now = trail.actor(), parts.now()
-        parts.transactions.write(
-            lambda tx: audit.append(tx, actor, Action.SESSION_LOGIN_FAILED, at=now)
-        )
+    def _caller_with(key: str) -> Caller:
+        try:
+            return parts.authenticator.caller_with(key)
+        except InvalidApiKey:
+            attempts.failed(request.remote_addr)
+            actor, now = trail.actor(), parts.now()
+            parts.transactions.write(
+                lambda tx: audit.append(tx, actor, Action.SESSION_LOGIN_FAILED, at=now)
+            )
+            raise
 
     def _refused(error: CodedError) -> Response:
         told = problems.of_error(error)

@@ -260,11 +260,26 @@ def test_a_wrong_key_is_told_and_ten_a_minute_are_enough(registry: Registry) -> 
         assert answer.status_code == 401
         assert "Expected an API key" in alert_of(answer)
         assert "wrong-and-secret" not in answer.text
-    answer = attempt(registry.keys["ann"])
+    answer = attempt("dgm_wrong-again")
     assert (answer.status_code, answer.headers.get("Set-Cookie")) == (429, None)
     assert 1 <= int(answer.headers["Retry-After"]) <= 60
     assert "failed logins" in alert_of(answer)
-    assert browser.login("ann").status_code == 303  # from another address
+    assert browser.login("nobody").status_code == 401  # from another address
+
+
+def test_whoever_has_a_key_gets_in_however_many_failed_from_that_address(
+    registry: Registry,
+) -> None:
+    browser, shared = Browser(registry), {"REMOTE_ADDR": "192.0.2.78"}
+
+    def attempt(key: str) -> int:
+        data = {"key": key}
+        answer = browser.open("POST", "/login", data=data, environ_overrides=shared)
+        return answer.status_code
+
+    assert [attempt("dgm_wrong") for _ in range(11)][-1] == 429
+    assert attempt(registry.keys["ann"]) == 303  # a proxy's address is everybody's
+    assert attempt("dgm_wrong") == 429
 
 
 def test_every_page_says_what_browsers_must_not_do(browser: Browser) -> None:

@@ -15,28 +15,27 @@ class Clock:
         return self.now
 
 
-def spent(attempts: Attempts, address: str | None) -> bool:
-    try:
-        attempts.check(address)
-    except RateLimited:
-        return True
-    return False
-
-
 def fail(attempts: Attempts, address: str | None, times: int = MOST_A_MINUTE) -> None:
     for _ in range(times):
         attempts.failed(address)
+
+
+def spent(attempts: Attempts, address: str | None) -> bool:
+    try:
+        attempts.failed(address)
+    except RateLimited:
+        return True
+    return False
 
 
 def test_after_ten_failures_an_address_waits_until_the_first_is_a_minute_old() -> None:
     clock = Clock()
     attempts = Attempts(clock)
     fail(attempts, "192.0.2.1", MOST_A_MINUTE - 1)
-    assert not spent(attempts, "192.0.2.1")
     clock.now = 20.0
-    fail(attempts, "192.0.2.1", 1)
+    assert not spent(attempts, "192.0.2.1")
     with pytest.raises(RateLimited) as refused:
-        attempts.check("192.0.2.1")
+        attempts.failed("192.0.2.1")
     assert refused.value.retry_after == MINUTE - 20
     clock.now = MINUTE
     assert not spent(attempts, "192.0.2.1")
