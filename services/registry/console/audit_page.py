@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Any, Final
 
 from flask import Blueprint, Response
@@ -18,6 +18,7 @@ from shared import ids
 from shared.store.audit import Action, Wanted
 
 PAGE: Final = 50  # entries
+DAY: Final = 86_400  # seconds
 
 
 def _day(name: str) -> fields.Date:
@@ -72,7 +73,7 @@ def _wanted(asked: dict[str, Any]) -> Wanted:
         actor=asked["actor"],
         subject=asked["subject"],
         since=None if since is None else _begin(since),
-        until=None if until is None else _begin(until + timedelta(days=1)),
+        until=None if until is None else _begin(until) + DAY,  # the last day has none behind it
     )
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 REASONING: Final = ("reasoning_content", "reasoning", "thinking")
 _CONTENT: Final = frozenset({"model", "messages", "stream", "stream_options"})
+MOST_TOKENS: Final = 2**63
 LONGEST_PARAMETER: Final = 2_000  # characters of one that is shown; schemas of tools are long
 
 
@@ -71,8 +72,12 @@ def tokens(usage: Any) -> tuple[int | None, int | None] | None:
         usage = msgspec.json.decode(usage)
     if not isinstance(usage, dict):
         return None
-    sent, got = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    return sent if isinstance(sent, int) else None, got if isinstance(got, int) else None
+    return _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+
+
+def _count(told: Any) -> int | None:
+    """A number of tokens; None for what cannot be one: a provider may write 400 digits."""
+    return told if type(told) is int and 0 <= told < MOST_TOKENS else None
 
 
 def parameters(request: Mapping[str, Any]) -> dict[str, str]:

@@ -211,6 +211,8 @@ def test_what_a_provider_sent_of_odd_types_does_not_take_the_page_away(
         {"choices": "x", "usage": [1]},
         {"choices": [{"message": {"content": {"a": 1}, "tool_calls": {"b": 2}}}]},
         {"choices": [{"message": {"content": [1, {"type": 2, "text": 3}]}, "finish_reason": 4}]},
+        {"choices": [], "usage": {"prompt_tokens": 10**400, "completion_tokens": True}},
+        {"choices": [], "usage": {"prompt_tokens": -1, "completion_tokens": 1e308}},
     ):
         job = registry.submit(f"{slug}/m", who="ann")
         registry.completed(job["id"], result)
