@@ -166,6 +166,13 @@ def offer(tx: sa.Connection, provider_id: str, upstream_id: str) -> Offer | None
     return Offer._make(row) if row else None
 
 
+def those_listing(tx: sa.Connection, provider_ids: Iterable[str]) -> set[str]:
+    """The ids of those of these providers that now list any model."""
+    listed = sa.exists().where(model.c.provider_id == provider.c.id, model.c.gone_at.is_(None))
+    query = sa.select(provider.c.id).where(provider.c.id.in_(list(provider_ids)), listed)
+    return set(tx.execute(query).scalars())
+
+
 def offers_of(
     tx: sa.Connection, provider_id: str, *, beyond: str | None, descending: bool, limit: int
 ) -> Sequence[Offer]:

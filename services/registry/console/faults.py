@@ -9,7 +9,7 @@ from flask import Blueprint, request
 from werkzeug.exceptions import HTTPException
 
 from services.registry import problems
-from services.registry.console.pages import FRAGMENT, Console, to_login
+from services.registry.console.pages import Console, is_fragment, to_login
 from shared.crypto import SealBroken
 from shared.errors import CodedError, InvalidApiKey
 
@@ -20,7 +20,7 @@ def add(routes: Blueprint, console: Console) -> None:
     def shown(raised: Exception) -> Any:
         error = problems.coded(raised)
         told = problems.of_error(error)
-        if FRAGMENT in request.headers or not is_for_a_person():
+        if is_fragment() or not is_for_a_person():
             return told
         if isinstance(error, InvalidApiKey):
             return to_login()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +17,7 @@ from services.registry.chat.records import COMPLETION_ID
 from services.registry.chat.views import COMPLETIONS
 from services.registry.console import figures, job_texts, queries
 from services.registry.console.chat_page import visible_providers
-from services.registry.console.pages import Console
+from services.registry.console.pages import Console, is_fragment
 from services.registry.keys.schemas import OWNER
 from services.registry.paging import MOST
 from services.registry.schemas import Strict, Text
@@ -28,6 +28,7 @@ from shared.store.jobs import MOST_LOOKED_AT, Page, Wanted
 
 ROUTE: Final = "/jobs"
 PAGE: Final = 25  # jobs
+NOT_SHOWN: Final[Mapping[str, Any]] = {"choices": (), "messages": (), "parameters": {}}
 
 
 class JobPageQuery(Strict):
@@ -66,7 +67,9 @@ def add(routes: Blueprint, console: Console) -> None:
             "jobs/list.html",
             jobs=[_row(one) for one in seen],
             states=[state.value for state in JobState],
-            providers=parts.transactions.read(lambda tx: visible_providers(tx, caller)),
+            providers=()
+            if is_fragment()
+            else parts.transactions.read(lambda tx: visible_providers(tx, caller)),
             asked={name: getattr(value, "value", value) for name, value in asked.items()},
             most=MOST_LOOKED_AT,
             first=queries.here(after=None) if after else None,
@@ -88,9 +91,7 @@ def add(routes: Blueprint, console: Console) -> None:
             error=shown["error"],
             webhook=shown["webhook"],
             tokens=job_texts.tokens(shown["usage"]),
-            choices=[job_texts.choice(one) for one in job_texts.objects(shown["choices"])],
-            messages=[job_texts.message(one) for one in sent["messages"]],
-            parameters=job_texts.parameters(sent),
+            **(NOT_SHOWN if is_fragment() else _conversation(sent, shown["choices"])),
             streamed=sent.get("stream") is True,
             attempts=[attempt_document(job, one) for one in evidence],
             foreign=seen[0].owner != caller.owner,
@@ -115,6 +116,15 @@ def add(routes: Blueprint, console: Console) -> None:
             "background_options": options,
         }
         return answers.json_answer({**sent, **ours})
+
+
+def _conversation(sent: Mapping[str, Any], choices: Any) -> dict[str, Any]:
+    """What was asked and answered: megabytes, which fragments leave out (`NOT_SHOWN`)."""
+    return {
+        "choices": [job_texts.choice(one) for one in job_texts.objects(choices)],
+        "messages": [job_texts.message(one) for one in sent["messages"]],
+        "parameters": job_texts.parameters(sent),
+    }
 
 
 def _wanted(asked: dict[str, Any], caller: Caller) -> Wanted:

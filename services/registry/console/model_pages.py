@@ -10,7 +10,7 @@ from flask import Blueprint, Response
 
 from services.registry.authentication import current_caller
 from services.registry.console import queries
-from services.registry.console.pages import Console
+from services.registry.console.pages import Console, is_fragment
 from services.registry.models.routes import ModelQuery
 from services.registry.models.service import Models, Wanted
 from services.registry.parts import Parts
@@ -45,8 +45,8 @@ def add(routes: Blueprint, console: Console) -> None:
         wanted = Wanted(asked.get("provider"), asked.get("tag"), asked.get("q"))
         after, limit = asked.get("after"), asked.get("limit", PAGE)
         found, has_more = models.page(caller, wanted, after=after, descending=False, limit=limit)
-        seen = _visible(parts, caller)
-        rows = _rows(parts, found, {row.id: row for row in seen})
+        seen = () if is_fragment() else _visible(parts, caller)
+        rows = _rows(parts, found)
         return console.render(
             "models/list.html",
             models=rows,
@@ -68,9 +68,7 @@ def _visible(parts: Parts, caller: Caller) -> Sequence[Provider]:
     ]
 
 
-def _rows(
-    parts: Parts, models: Sequence[dict[str, Any]], seen: dict[str, Provider]
-) -> list[dict[str, Any]]:
+def _rows(parts: Parts, models: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """These models with the age of the list that they come from."""
     ids = {str(model["provider"]["id"]) for model in models}
     named = {_upstream_id(model) for model in models}
@@ -83,14 +81,14 @@ def _rows(
     rows = []
     for model in models:
         shown = model["provider"]
-        row, provider = known.get((shown["id"], _upstream_id(model))), seen.get(shown["id"])
-        if row is None or provider is None:  # it has vanished since the page was read
+        row = known.get((shown["id"], _upstream_id(model)))
+        if row is None:  # it has vanished since the page was read
             continue
         manual = row.source == "manual"
         rows.append(
             {
                 **model,
-                "provider": {**shown, "slug": provider.slug},
+                "provider": {**shown, "slug": model["owned_by"]},
                 "manual": manual,
                 "listed_at": row.last_seen,
                 "stale": not manual and DiscoveryStatus(shown["status"]) not in _FRESH,

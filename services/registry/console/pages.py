@@ -70,7 +70,7 @@ class Console:
             **context,
         )
         response = Response(html, status, content_type="text/html; charset=utf-8")
-        if status == 200 and FRAGMENT in request.headers:  # asked for again every few seconds
+        if status == 200 and is_fragment():
             response.add_etag(weak=True)
             response.make_conditional(request)
         return response
@@ -92,7 +92,7 @@ class Console:
             try:
                 session = self.parts.authenticator.session_of(request)
             except InvalidApiKey:
-                if FRAGMENT in request.headers:
+                if is_fragment():
                     raise
                 return to_login()
             g.session, g.caller = session, session.caller
@@ -105,6 +105,14 @@ class Console:
             return view(*args, **kwargs)
 
         return guarded  # type: ignore[return-value] # takes and gives what the view does
+
+
+def is_fragment() -> bool:
+    """Whether a script asks, every few seconds, for the parts of a page that change.
+
+    What stands around them need not be in the answer.
+    """
+    return FRAGMENT in request.headers
 
 
 def to_login() -> AnyResponse:

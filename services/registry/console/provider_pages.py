@@ -10,7 +10,7 @@ from flask import Blueprint, Response, redirect
 from services.registry.authentication import current_caller
 from services.registry.chat.jobs import Jobs
 from services.registry.console import queries
-from services.registry.console.pages import Console
+from services.registry.console.pages import Console, is_fragment
 from services.registry.events.documents import document as event_document
 from services.registry.events.service import Feed
 from services.registry.parts import Parts
@@ -57,7 +57,7 @@ def add(routes: Blueprint, console: Console) -> None:
             "providers/list.html",
             providers=[document(row, verdict, parts.sealer) for row, verdict in seen],
             statuses=[one.value for one in DiscoveryStatus],
-            tags=_tags(parts, current_caller()),
+            tags=() if is_fragment() else _tags(parts, current_caller()),
             shown=shown,
             first=queries.here(after=None) if place.after else None,
             following=queries.here(after=seen[-1][0].id) if has_more else None,

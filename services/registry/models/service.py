@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from shared.store import catalogue, providers
 from shared.store.access import Caller
 from shared.store.providers import Provider
 
+PROVIDERS_CHUNK: Final = 500  # of which is asked at once whether they list any model
 SMALLEST_CHUNK: Final = 20  # models that are read at once for a page
 SEARCHED_CHUNK: Final = 1_000  # while a search looks for those that it names
 
@@ -63,7 +64,7 @@ class Models:
         def find(tx: sa.Connection) -> list[Model]:
             chosen = [row for row in providers.living(tx) if wanted.admits(row, caller)]
             found: list[Model] = []
-            for row in sorted(chosen, key=prefix, reverse=descending):
+            for row in _listing(tx, sorted(chosen, key=prefix, reverse=descending)):
                 beyond = _beyond(tx, row, after, descending=descending, size=size)
                 for shown in filter(wanted.names, beyond):
                     found.append(shown)
@@ -121,6 +122,14 @@ class Models:
 
 def _by_id(model: Model) -> str:
     return str(model["id"])
+
+
+def _listing(tx: sa.Connection, rows: Sequence[Provider]) -> Iterator[Provider]:
+    """Those of these providers that list models; of thousands most may list none."""
+    for start in range(0, len(rows), PROVIDERS_CHUNK):
+        chunk = rows[start : start + PROVIDERS_CHUNK]
+        listing = catalogue.those_listing(tx, [row.id for row in chunk])
+        yield from (row for row in chunk if row.id in listing)
 
 
 def _beyond(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
+import sqlalchemy as sa
 
 from tests.contract.registry.browser import Browser
 from tests.contract.registry.conftest import Registry
@@ -73,6 +76,34 @@ def test_a_model_of_an_old_list_is_marked_and_one_listed_by_hand_is_not(
     manual = row_of(ann, query, f"{slug}/by-hand")
     assert "by hand" in manual
     assert "stale" not in manual
+
+
+def test_providers_that_list_nothing_cost_a_page_of_models_no_look_each(
+    registry: Registry, hand: Hand
+) -> None:
+    tag = registry.name()
+    made = [hand.provider(tags=[tag]) for _ in range(12)]
+    hand.check(made[7]["id"], "one", "two")
+    with statements_of(registry) as statements:
+        found = registry.get(f"/v1/models?tag={tag}&limit=50").get_json()["data"]
+    slug = made[7]["slug"]
+    assert [one["id"] for one in found] == [f"{slug}/one", f"{slug}/two"]
+    assert len(statements) < len(made)
+
+
+@contextmanager
+def statements_of(registry: Registry) -> Iterator[list[str]]:
+    """What the database is asked meanwhile."""
+    statements: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        statements.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
 
 
 def test_models_of_disabled_and_of_invisible_providers_are_not_there(

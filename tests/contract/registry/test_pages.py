@@ -57,6 +57,47 @@ class Attributes(HTMLParser):
         return parser.names
 
 
+class Regions(HTMLParser):
+    """What stands in the regions that keep themselves up to date, by their ids."""
+
+    VOID = frozenset({"input", "br", "img", "meta", "link", "hr"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, list[object]] = {}
+        self._within: list[object] | None = None
+        self._depth = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if self._within is None and "data-live" in given:
+            self._within = self.found[str(given["id"])] = []
+            self._depth = 1
+        elif self._within is not None:
+            self._within.append((tag, attrs))
+            self._depth += tag not in self.VOID
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if self._within is not None:
+            self._within.append((tag, attrs))
+
+    def handle_endtag(self, tag: str) -> None:
+        del tag
+        if self._within is not None:
+            self._depth -= 1
+            self._within = self._within if self._depth else None
+
+    def handle_data(self, data: str) -> None:
+        if self._within is not None and data.strip():
+            self._within.append(data.strip())
+
+    @classmethod
+    def of(cls, text: str) -> dict[str, list[object]]:
+        parser = cls()
+        parser.feed(text)
+        return parser.found
+
+
 def pages(registry: Registry) -> dict[str, str | None]:
     """The rule of every page that needs a login → the name of its parameter."""
     found = {}
@@ -99,6 +140,29 @@ def test_every_page_tells_browsers_what_they_must_not_do(registry: Registry, ann
             names = Attributes.of(answer.text)
             assert [name for name in names if name == "style" or name.startswith("on")] == [], rule
             assert not re.search(r'<[^>]+\s(src|href)="(https?:)?//(?!127\.)', answer.text), rule
+
+
+def test_a_fragment_has_the_regions_as_the_page_has_them_and_not_what_is_large_around_them(
+    registry: Registry,
+) -> None:
+    name, asked = registry.name(), "What was asked. " * 50
+    made = registry.add(f"Around {name}", slug=name, tags=[f"tag-{name}"])
+    registry.discovered(made["id"], "m")
+    job = registry.submit(f"{name}/m", messages=[{"role": "user", "content": asked}])["id"]
+    browser, walked = Browser(registry).sign_in(), 0
+    for rule, parameter in pages(registry).items():
+        value = job if parameter == "job_id" else made["slug"]
+        narrow = {"/jobs": f"?model={name}/none", "/models": "?q=none", "/providers": "?q=none"}
+        path = path_of(rule, value) + narrow.get(rule, "")
+        whole = Regions.of(browser.get(path).text)
+        if not whole:
+            continue
+        answer = browser.get(path, **{"X-Fragment": ",".join(whole)})
+        assert Regions.of(answer.text) == whole, path
+        for large in (asked, f"tag-{name}</option>", f"Around {name}</option>"):
+            assert large not in answer.text, path
+        walked += 1
+    assert walked >= 7
 
 
 def test_what_a_member_may_not_see_is_as_unknown_as_what_never_was(
