@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from shared.errors import InternalError, Unreadable
+
 UNMATCHED: Final = "unmatched"
 # Where the application leaves, in the WSGI environment, the route that it chose and the code of an
 # error: the client's own words would be labels without bound.
@@ -50,6 +52,8 @@ class Figures:
             ("code",),
             registry=registry,
         )
+        for alarming in (InternalError, Unreadable):
+            self._problems.labels(alarming.code)  # at 0: `increase` needs a number before the first
         self._accepted = Counter(
             "dragoman_jobs_accepted_total",
             "Chat jobs that were made durable.",
