@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from http import HTTPStatus
 from typing import Any, Final
 
 import flask
@@ -13,7 +12,7 @@ from flask import Response
 
 from services.registry import problems, sessions, shapes
 from services.registry.chat import request as chat
-from services.registry.openapi import examples, headers, reference
+from services.registry.openapi import additions, examples, headers, reference
 from services.registry.responses import request as responses
 
 ABOUT: Final = (
@@ -78,10 +77,7 @@ def register(app: flask.Flask, api: Api) -> None:
     @functools.cache
     def document() -> dict[str, Any]:
         described: dict[str, Any] = api.spec.to_dict()
-        for _, _, operation in headers.operations(described):
-            for status, answer in operation["responses"].items():
-                if "$ref" not in answer:
-                    answer.setdefault("description", HTTPStatus(int(status)).phrase)
+        additions.describe(described)
         headers.describe(described)
         examples.describe(described)
         return described

@@ -82,6 +82,7 @@ def render(document: Mapping[str, Any]) -> Page:
     for path, method, operation in operations(document):
         groups.setdefault(operation["tags"][0], []).append(_call(document, path, method, operation))
     schemas = document["components"]["schemas"]
+    webhook = document["webhooks"]["jobEnded"]["post"]
     html = pages.get_template("reference.html").render(
         info=document["info"],
         style=style,
@@ -96,6 +97,8 @@ def render(document: Mapping[str, Any]) -> Page:
         },
         errors=[*REQUEST_ERRORS.values(), *JOB_FAILURES.values()],
         session=document["components"]["securitySchemes"]["session"],
+        webhook=webhook,
+        signed=[_argument(one) for one in webhook["parameters"]],
     )
     return Page(html, policy)
 
@@ -106,9 +109,8 @@ def _call(
     item = document["paths"][path]
     arguments: dict[str, list[Row]] = {place: [] for place in _PLACES}
     for one in (*item.get("parameters", ()), *operation.get("parameters", ())):
-        shown = row(one["name"], one["schema"], one["required"], one.get("description", ""))
         if one["name"] != request_ids.HEADER:
-            arguments[one["in"]].append(shown)
+            arguments[one["in"]].append(_argument(one))
     about = [operation["summary"], *operation.get("description", "").split("\n\n")]
     return Call(
         id=re.sub(r"\W+", "-", f"{method}{path}").strip("-"),
@@ -123,6 +125,10 @@ def _call(
         ],
         samples=operation["x-codeSamples"],
     )
+
+
+def _argument(one: Mapping[str, Any]) -> Row:
+    return row(one["name"], one["schema"], one["required"], one.get("description", ""))
 
 
 def _answer(document: Mapping[str, Any], status: str, answer: Mapping[str, Any]) -> Answer:

@@ -83,6 +83,8 @@ def test_calls_tell_their_headers_defaults_and_words(registry: Registry) -> None
     resumed = plain(part(text, "get-v1-chat-completions-job_id"))
     assert all(name in resumed for name in ("If-None-Match", "Last-Event-ID", "ETag", "304"))
     assert "If-Match" in part(text, "patch-v1-providers-reference")
+    assert "metadata map of string" in plain(part(text, "get-v1-chat-completions"))
+    assert "webhook-signature" in part(text, "webhooks")
     listed = plain(part(text, "get-v1-providers"))
     assert '"asc" or "desc"' in listed
     assert 'default "asc"' in listed

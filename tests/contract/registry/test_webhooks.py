@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from services.registry.chat.request import ChatReader
 from shared.store import deliveries, jobs
 from shared.store.schema import chat_job, webhook_delivery
+from shared.telemetry import Secret
+from shared.webhooks import headers
 from tests.contract.registry.conftest import CHAT, Registry, chat_body, refused
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
@@ -155,7 +157,12 @@ def test_a_request_prints_no_secret() -> None:
 
 
 def test_the_description_tells_of_webhooks(registry: Registry) -> None:
-    schemas = registry.call("GET", "/openapi.json", who="").get_json()["components"]["schemas"]
+    described = registry.call("GET", "/openapi.json", who="").get_json()
+    told = described["webhooks"]["jobEnded"]["post"]
+    signed = headers(Secret(SECRET), "evt_1", b"{}", now=1.0)
+    assert [one["name"] for one in told["parameters"]] == list(signed)
+    schemas = described["components"]["schemas"]
+    assert "chat.completion.cancelled" in schemas["WebhookEvent"]["properties"]["type"]["enum"]
     secret = schemas["WebhookOptions"]["properties"]["secret"]
     assert (secret["writeOnly"], schemas["WebhookOptions"]["required"]) == (True, ["url", "secret"])
     shown = schemas["ChatCompletion"]["properties"]["webhook"]
