@@ -1,6 +1,7 @@
 /** Calls of the same /v1 API that programs use, with the cookie of this session. */
 
 import { signInAgain } from "./sign_in_again.js";
+import { csrfToken, renewed } from "./token.js";
 
 /** An answer that is an error: its HTTP status, and what the problem document says. */
 export class Problem extends Error {
@@ -18,18 +19,18 @@ export class Problem extends Error {
 
 const SAFE = new Set(["GET", "HEAD"]);
 
-export const csrfToken = () => document.querySelector('meta[name="csrf-token"]').content;
-
 /**
  * The `Response` of a successful call; `body` goes as JSON.
  *
  * Throws `Problem` for every error answer, TypeError when the server cannot be reached, and
- * AbortError through `signal`. A session that ended is offered a new one, then the call goes again.
+ * AbortError through `signal`. A session that ended is offered a new one, then the call goes again;
+ * so it does when another tab has begun one.
  */
 export async function open(method, path, { body, headers = {}, signal } = {}) {
-  for (;;) {
+  for (let refused = false; ; ) {
     const sent = new Headers(headers);
-    if (!SAFE.has(method)) sent.set("X-CSRF-Token", csrfToken());
+    const token = csrfToken();
+    if (!SAFE.has(method)) sent.set("X-CSRF-Token", token);
     if (body !== undefined && !sent.has("Content-Type")) sent.set("Content-Type", "application/json");
     const response = await fetch(path, {
       method,
@@ -40,6 +41,10 @@ export async function open(method, path, { body, headers = {}, signal } = {}) {
     });
     if (response.ok || response.status === 304) return response;
     if (response.status === 401 && (await signInAgain(signal))) continue;
+    if (response.status === 403 && !SAFE.has(method) && !refused) {
+      refused = true;
+      if (await renewed(token)) continue;
+    }
     throw await problemOf(response);
   }
 }

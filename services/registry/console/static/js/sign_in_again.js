@@ -1,6 +1,7 @@
 /** A session ended while something was being typed: sign in right there, and lose nothing. */
 
 import { say } from "./text.js";
+import { adopt } from "./token.js";
 
 let asking = null;
 
@@ -19,9 +20,13 @@ function ask() {
   const form = dialog.querySelector("form");
   const key = form.elements.namedItem("key");
   const fault = dialog.querySelector("[data-fault]");
+  const button = form.querySelector('button[type="submit"]');
   const submit = async (event) => {
     event.preventDefault();
+    if (button.disabled) return; // of two sessions this page would know the token of either
+    button.disabled = true;
     fault.textContent = await signIn(key.value);
+    button.disabled = false;
     if (fault.textContent) key.focus();
     else dialog.close("signed-in");
   };
@@ -56,11 +61,9 @@ async function signIn(key) {
     console.info("Nobody could be asked for a session.", unreachable.name);
     return say("unreachable");
   }
+  if (!/\bjson\b/.test(response.headers.get("Content-Type") ?? "")) return say("unreachable"); // a proxy's
   const answer = await response.json();
   if (!response.ok) return answer.error.message;
-  document.querySelector('meta[name="csrf-token"]').content = answer.csrf_token;
-  for (const field of document.querySelectorAll('input[name="csrf_token"]')) {
-    field.value = answer.csrf_token;
-  }
+  adopt(answer.csrf_token);
   return "";
 }

@@ -26,7 +26,7 @@ class ChatPage {
     this.message = this.composer.elements.message;
     this.stopButton = root.querySelector("[data-stop]");
     this.sendButton = root.querySelector("[data-send]");
-    this.settings = new Settings(root.querySelector("#settings"));
+    this.settings = new Settings(root.querySelector("#settings"), root.dataset.owner);
     this.conversation = new Conversation(root.dataset.owner, sessionStorage);
     this.#wire(root);
   }

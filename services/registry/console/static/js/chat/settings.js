@@ -1,16 +1,17 @@
-/** The settings of a chat: kept in the tab, and turned into a request. */
+/** The settings of a chat: kept in the tab for their owner, and turned into a request. */
 
 import { mark, unmark } from "../forms.js";
 import { say } from "../text.js";
 import { bodyOf } from "../values.js";
 import { ModelPicker } from "./models.js";
 
-const PLACE = "dragoman.chat.settings";
+const PLACE = "dragoman.chat.settings.1"; // the number is that of what is kept
 const EXAMPLE = '{"reasoning_effort": "low"}';
 
 export class Settings {
-  constructor(form) {
+  constructor(form, owner) {
     this.form = form;
+    this.owner = owner;
     this.picker = new ModelPicker(form);
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("change", () => this.#keep());
@@ -20,7 +21,7 @@ export class Settings {
   #keep() {
     const fields = ["provider", "model", "system", "temperature", "top_p", "max_tokens", "seed", "extra"];
     const values = Object.fromEntries(fields.map((id) => [id, this.form.querySelector(`#${id}`).value]));
-    sessionStorage.setItem(PLACE, JSON.stringify(values));
+    sessionStorage.setItem(PLACE, JSON.stringify({ owner: this.owner, values }));
   }
 
   #afterReset() {
@@ -32,7 +33,8 @@ export class Settings {
   /** Fill in what was kept, then what the page's address names. */
   restore(asked) {
     const kept = JSON.parse(sessionStorage.getItem(PLACE) ?? "{}");
-    for (const [id, value] of Object.entries(kept)) {
+    const values = kept.owner === this.owner ? kept.values : {};
+    for (const [id, value] of Object.entries(values)) {
       const control = this.form.querySelector(`#${CSS.escape(id)}`);
       if (control && typeof value === "string") control.value = value;
     }
