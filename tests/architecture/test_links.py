@@ -1,4 +1,4 @@
-"""Every link between the project's pages leads to a file, and to a heading that it has."""
+"""Links between the pages lead to files and headings, and the README's proofs to tests."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.campaigns.__main__ import CAMPAIGNS
+
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)")
+_TESTS = re.compile(r"`\./dragoman test ((?:tests/[\w/.]+ ?)+)`")
 _CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 
 
@@ -40,3 +43,14 @@ def test_every_page_is_reached_from_the_readme() -> None:
         ahead += [(page.parent / path).resolve() for path, _ in links if path]
     alone = {page.relative_to(ROOT).as_posix() for page in set(PAGES) - reached}
     assert {name for name in alone if not name.startswith("docs/decisions/")} == set()
+
+
+def test_the_readme_s_proofs_exist() -> None:
+    section = (ROOT / "README.md").read_text("utf-8")
+    section = section.partition("\n## What it withstands\n")[2].partition("\n## ")[0]
+    named = {path for paths in _TESTS.findall(section) for path in paths.split()}
+    assert {path for path in named if not (ROOT / path).exists()} == set()
+    assert set(re.findall(r"--campaign (\w+)", section)) <= set(CAMPAIGNS)
+    modules = re.findall(r"-m (benchmarks\.\w+)", section)
+    assert [one for one in modules if not (ROOT / f"{one.replace('.', '/')}.py").exists()] == []
+    assert min(len(named), len(modules)) > 1
