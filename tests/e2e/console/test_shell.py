@@ -49,7 +49,8 @@ def test_on_a_phone_the_menu_opens_by_a_button_and_closes_by_escape(
 ) -> None:
     page = visit(PHONE).enter(admins_session)
     page.goto("/providers")
-    menu, models = page.get_by_role("button", name="Menu"), page.get_by_role("link", name="Models")
+    menu = page.get_by_role("button", name="Menu")
+    models = page.get_by_role("link", name="Models", exact=True)
     expect(models).to_be_hidden()
     menu.click()
     expect(menu).to_have_attribute("aria-expanded", "true")

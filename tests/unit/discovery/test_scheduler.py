@@ -176,6 +176,8 @@ def test_options_are_applied_while_the_server_is_silent(play: Play) -> None:
             stage.servers.held = {"acme"}
             stage.registry.change(acme, models=["by-hand"], allow_models=["by-*"])
             stage.scheduler.look_soon()
+            # In either order: the call that finds it silent begins when the options are applied.
+            await stage.until(lambda: stage.servers.open["acme"] == 1)
             await stage.until(lambda: stage.model_ids(acme) == ["by-hand"])
             assert stage.servers.open["acme"] == 1
 
