@@ -50,6 +50,7 @@ class Actor:
 
 COMMAND_LINE: Final = Actor("cli")
 NOBODY: Final = "nobody"  # the name of an actor without a living key
+NEWEST: Final = 20  # entries of a subject among which a repeated one is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,22 @@ def append(
             request_id=actor.request_id,
             address=actor.address,
         )
+    )
+
+
+def is_repeated(
+    tx: sa.Connection, actor: Actor, action: Action, *, subject: str, since: float
+) -> bool:
+    """Whether the actor's key did this to the subject since then, as its newest entries tell."""
+    query = (
+        sa.select(audit.c.actor_key_id, audit.c.action, audit.c.at)
+        .where(audit.c.subject == subject)
+        .order_by(audit.c.id.desc())
+        .limit(NEWEST)
+    )
+    return any(
+        (row.actor_key_id, row.action) == (actor.key_id, action) and row.at > since
+        for row in tx.execute(query)
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from flask import Response, request
@@ -23,6 +23,8 @@ from shared.store.audit import Action
 from shared.store.catalogue import Verdict
 from shared.store.providers import Provider
 from shared.store.refreshes import Refresh
+
+TOLD: Final = 60.0  # seconds for which one entry of the trail tells of all refreshes of one key
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,9 @@ def _ask(parts: Parts, reference: str, caller: Caller) -> _Asked:
         number = refreshes.ask(tx, provider.id)
         if number is None:
             raise unknown(reference)
-        audit.append(tx, actor, Action.PROVIDER_REFRESH, at=now, subject=provider.id)
+        done, since = Action.PROVIDER_REFRESH, now - TOLD
+        if not audit.is_repeated(tx, actor, done, subject=provider.id, since=since):
+            audit.append(tx, actor, done, subject=provider.id, at=now)
         return _Asked(provider, number)
 
     asked = parts.transactions.write(ask)

@@ -63,6 +63,15 @@ def test_every_change_of_a_provider_is_told_by_the_names_of_its_fields(registry:
     assert [entry["actor"]["owner"] for entry in entries] == [*["admin"] * 3, "ann", "admin"]
 
 
+def test_a_program_that_refreshes_again_and_again_fills_no_trail(registry: Registry) -> None:
+    made = registry.add()
+    for who in ("ann", "ann", "admin", "ann", "admin"):
+        answer = registry.post(f"/v1/providers/{made['id']}/refresh", None, who=who)
+        assert answer.status_code == 202
+    entries = [one for one in trail(registry, subject=made["id"]) if "refresh" in one["action"]]
+    assert sorted(one["actor"]["owner"] for one in entries) == ["admin", "ann"]
+
+
 def test_an_entry_says_who_did_it_when_and_from_where(registry: Registry) -> None:
     body = {"name": registry.name(), "limits": {"tokens_per_day": 5}, "role": "admin"}
     headers = {"Authorization": f"Bearer {registry.keys['admin']}", "x-request-id": "req-1"}
