@@ -32,11 +32,18 @@ EXPOSED: Final = ", ".join(
 
 
 def register(app: Flask, settings: Settings) -> None:
-    """Keep to the settings; where they are empty nothing is looked at."""
+    """Keep to the settings; where they are empty no request is looked at."""
+    app.after_request(_as_it_says)
     if settings.public_hosts:
         _check_hosts(app, frozenset(settings.public_hosts.split(",")))
     if settings.cors_origins:
         _allow_origins(app, frozenset(settings.cors_origins.split(",")))
+
+
+def _as_it_says(response: Response) -> Response:
+    """Let no browser take JSON for a script, whichever page asks for it."""
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    return response
 
 
 def _check_hosts(app: Flask, public: frozenset[str]) -> None:

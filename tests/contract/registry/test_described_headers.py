@@ -15,7 +15,8 @@ from services.registry.openapi.headers import CHAT, PROVIDERS, RESPONSES, operat
 from services.registry.responses.request import RequestReader
 from tests.contract.registry.conftest import Registry
 
-UNTOLD = {"content-type", "content-length", "cache-control", "vary", "x-accel-buffering"}
+UNTOLD = {"content-type", "content-length", "cache-control", "vary"}
+UNTOLD |= {"x-accel-buffering", "x-content-type-options"}
 _READERS: Mapping[str, type[ChatReader | RequestReader]] = {
     CHAT: ChatReader,
     RESPONSES: RequestReader,

@@ -62,6 +62,16 @@ def test_health_docs_and_description_need_no_key(registry: Registry) -> None:
         assert registry.call("GET", path, who="").status_code == 200
 
 
+def test_no_browser_takes_an_answer_for_a_script(registry: Registry) -> None:
+    for answer in (
+        registry.get("/v1/models"),
+        registry.get("/v1/models", who=""),
+        registry.get("/nowhere"),
+        registry.get("/docs", who=""),
+    ):
+        assert answer.headers["X-Content-Type-Options"] == "nosniff", answer.request.path
+
+
 def test_ready_names_each_dependency_and_only_the_database_decides(registry: Registry) -> None:
     answer = registry.get("/health/ready")
     assert (answer.status_code, answer.get_json()) == (
