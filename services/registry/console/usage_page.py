@@ -17,8 +17,9 @@ from services.registry.console.pages import Console
 from services.registry.keys.schemas import OWNER
 from services.registry.schemas import OneOf, Strict, Text
 from services.registry.usage.documents import document, sums
+from services.registry.usage.names import provider_names
 from services.registry.usage.schemas import GROUPS
-from shared.store import access, providers, usage
+from shared.store import access, usage
 from shared.store.usage import HOUR, Period
 
 DAY: Final = 86_400
@@ -68,7 +69,7 @@ def add(routes: Blueprint, console: Console) -> None:
             found = usage.totals(tx, period, [GROUPS[by]], limit=MOST_ROWS + 1)
             listed = found[:MOST_ROWS]
             ids = {row["provider_id"] for row in (*drawn, *(listed if by == "provider" else ()))}
-            names: dict[str, Any] = {"provider": providers.names(tx, ids), "key": {}}
+            names: dict[str, Any] = {"provider": provider_names(tx, ids, caller), "key": {}}
             if by == "key":
                 names["key"] = access.names(tx, {row["key_id"] for row in listed})
             rows = document(listed, [by], GROUPS, names)

@@ -2,6 +2,7 @@
 
 schemas   what a query may hold
 documents the totals as their readers see them
+names     what a reader calls the providers in them
 shapes    the same as JSON Schema
 routes    HTTP
 """

@@ -13,9 +13,10 @@ from services.registry.blueprints import Blueprint, guarded
 from services.registry.parts import Parts
 from services.registry.shaping import ref
 from services.registry.usage.documents import document, sums
+from services.registry.usage.names import provider_names
 from services.registry.usage.schemas import GROUPS, UsageQuery, cursor_of, place_of
 from shared.errors import InvalidValue
-from shared.store import access, providers, usage
+from shared.store import access, usage
 from shared.store.usage import HOUR, Period
 
 ROUTE: Final = "/v1/usage"
@@ -52,7 +53,7 @@ def blueprint(parts: Parts) -> Blueprint:
             found = usage.totals(tx, period, columns, limit=limit + 1, after=place)
             rows, has_more = found[:limit], len(found) > limit
             names = {
-                "provider": providers.names(tx, {row["provider_id"] for row in rows})
+                "provider": provider_names(tx, {row["provider_id"] for row in rows}, caller)
                 if "provider" in group_by
                 else {},
                 "key": access.names(tx, {row["key_id"] for row in rows})

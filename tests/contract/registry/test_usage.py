@@ -9,6 +9,7 @@ import pytest
 
 from shared.domain import JobState
 from shared.store.jobs import Evidence
+from tests.contract.registry.browser import Browser
 from tests.contract.registry.conftest import Registry, refused
 
 USAGE = "/v1/usage"
@@ -43,6 +44,21 @@ def shown(registry: Registry, query: str = "", *, who: str = "admin") -> dict[st
 def of_provider(registry: Registry, slug: str, query: str, **options: Any) -> list[dict[str, Any]]:
     found = shown(registry, query, **options)["data"]
     return [row for row in found if row["provider"].get("slug") == slug]
+
+
+def test_a_provider_that_its_user_may_no_longer_see_keeps_the_name_by_which_he_knew_it(
+    registry: Registry, slug: str
+) -> None:
+    use(registry, slug, who="ann", tokens=5)
+    hidden = {"visibility": "admins", "name": f"Secret {slug}"}
+    assert registry.call("PATCH", f"/v1/providers/{slug}", hidden).status_code == 200
+    (row,) = of_provider(registry, slug, "", who="ann")
+    assert row["provider"]["name"] == slug
+    page = Browser(registry).sign_in("ann").get("/usage").text
+    assert slug in page
+    assert f"Secret {slug}" not in page
+    (row,) = of_provider(registry, slug, "")
+    assert row["provider"]["name"] == f"Secret {slug}"
 
 
 def test_totals_are_shown_by_group_with_names_and_latencies(registry: Registry, slug: str) -> None:
