@@ -12,10 +12,12 @@ from typing import NoReturn
 
 from deploy.client import CLIENT, is_for_client, is_typing
 from deploy.venv import CannotStart, Venv, ensure, say
+from shared import tracing
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = ("up", "demo", "ps", "migrate", "config", "backup", "simulate", "test", *CLIENT)
-GROUPS = {"demo": ("run", "demo"), "test": ("run", "demo", "test")}
+GROUPS = {"demo": ("run", "demo"), "test": ("run", "otel", "demo", "test")}
+TRACED = ("up", "demo")  # what starts processes that may be asked for traces
 # These say what there is to say without any package: no reason to install first.
 NEED_NOTHING = ("-h", "--help", "--version")
 MACHINES = ("x86_64", "amd64", "aarch64", "arm64")
@@ -50,14 +52,16 @@ def main(arguments: list[str]) -> int:
         from deploy.commands import main as run_command
 
         return run_command(arguments)
-    venv = Venv(ROOT)
-    if is_typing(arguments) and venv.missing(GROUPS.get(command, ("run",))):
+    venv, groups = Venv(ROOT), GROUPS.get(command, ("run",))
+    if command in TRACED and tracing.wanted(os.environ):
+        groups += ("otel",)
+    if is_typing(arguments) and venv.missing(groups):
         return 1
     try:
         sentence = unsupported()
         if sentence and not for_client and not os.environ.get("REDIS_URL"):
             raise CannotStart(sentence)
-        ensure(venv, GROUPS.get(command, ("run",)), with_valkey=sentence is None)
+        ensure(venv, groups, with_valkey=sentence is None)
     except CannotStart as problem:
         say(str(problem))
         return 1

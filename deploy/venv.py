@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ALL_GROUPS: tuple[str, ...] = ("run", "demo", "test")
+ALL_GROUPS: tuple[str, ...] = ("run", "otel", "demo", "test")
 
 
 class CannotStart(Exception):

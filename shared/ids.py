@@ -38,3 +38,8 @@ def bare(prefix: str, text: str) -> str | None:
 def made_at(ulid: str) -> float:
     """When this bare ULID was made, in Unix seconds."""
     return ULID.from_str(ulid).timestamp
+
+
+def number(ulid: str) -> int:
+    """The 128 bits of this bare ULID."""
+    return int(ULID.from_str(ulid))

@@ -12,7 +12,7 @@ from typing import Final
 
 from services.chat_worker import tasks
 from services.chat_worker.worker import ChatWorker, raise_file_limit
-from shared import config, queues, telemetry
+from shared import config, queues, telemetry, tracing
 from shared.celery_worker import make_worker
 from shared.errors import ConfigurationError
 from shared.store.opening import open_store
@@ -25,12 +25,16 @@ def main() -> int:
     """Run until told to stop; the exit code."""
     try:
         settings = config.load(os.environ)
+        tracing.check(os.environ)
         telemetry.configure_logging("chat_worker", settings.log_level, settings.log_format)
         raise_file_limit()
         redis = partial(queues.require_redis_url, settings)
         database, sealer = open_store(settings, redis, pool_size=DATABASE_CONNECTIONS)
         celery = queues.make_celery(settings, "chat_worker")
-        worker = ChatWorker(settings, celery=celery, database=database, sealer=sealer)
+        traces = tracing.start(os.environ, "chat-worker")
+        worker = ChatWorker(
+            settings, celery=celery, database=database, sealer=sealer, tracing=traces
+        )
     except ConfigurationError as error:
         print("\n".join(error.faults), file=sys.stderr)  # noqa: T201 - there is no logging yet
         return EX_CONFIG
@@ -42,6 +46,7 @@ def main() -> int:
 
     runner = make_worker(celery, settings, queue=queues.QUEUE_CHAT, start=start, stop=worker.stop)
     runner.start()
+    traces.stop()
     database.dispose()
     return int(runner.exitcode or 0)
 

@@ -16,11 +16,12 @@ from typing import Final
 
 from services.chat_worker import targets
 from services.chat_worker.call import Call
-from services.chat_worker.figures import Figures
+from services.chat_worker.figures import ABANDONED, Figures, told_as
 from services.chat_worker.live_sender import LiveSender
 from services.chat_worker.publishing import Publishing
 from shared.crypto import Sealer
 from shared.store.jobs import ClaimedJob, Fence, Outcome
+from shared.tracing import Ended, Tracing
 from shared.upstream import UpstreamClient
 from shared.upstream.policy import OutboundPolicy
 
@@ -45,6 +46,7 @@ class Engine:
         on_outcome: Callable[[Outcome], None],
         before_publishing: Callable[[Fence], None],
         figures: Figures,
+        tracing: Tracing,
     ) -> None:
         self.concurrency = concurrency
         self.turns = 0
@@ -54,6 +56,7 @@ class Engine:
         self._on_outcome = on_outcome
         self._before_publishing = before_publishing
         self._figures = figures
+        self._tracing = tracing
         self._loop = asyncio.new_event_loop()
         self._client: UpstreamClient | None = None
         # Every claim from its hand-over to its release, so that none is ever thought unheld.
@@ -158,6 +161,13 @@ class Engine:
         )
 
     async def _conduct(self, call: Call) -> None:
+        job = call.job
+        with self._tracing.attempt(
+            job.id, attempt=job.attempt, provider=job.target.slug, request_id=job.request_id
+        ) as ended:
+            await self._run_call(call, ended)
+
+    async def _run_call(self, call: Call, ended: Ended) -> None:
         try:
             outcome = await call.run()
         except Exception:
@@ -166,16 +176,18 @@ class Engine:
             outcome = call.cut_off()
         except asyncio.CancelledError:
             if call.tells_when_cut:
-                self._tell(call, call.cut_off())
+                self._tell(call, call.cut_off(), ended)
             else:
                 self._figures.abandoned(call.job)
+                ended(ABANDONED)
             self._release(call)
             raise
-        self._tell(call, outcome)  # before the release, so that an idle engine has told all
+        self._tell(call, outcome, ended)  # before the release, so that an idle engine has told all
         self._release(call)
 
-    def _tell(self, call: Call, outcome: Outcome) -> None:
+    def _tell(self, call: Call, outcome: Outcome, ended: Ended) -> None:
         self._figures.ended(call.job, outcome)
+        ended(told_as(outcome))
         self._on_outcome(outcome)
 
     def _release(self, call: Call) -> None:

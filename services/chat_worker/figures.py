@@ -30,6 +30,13 @@ NOW: Final = {
 }
 
 
+def told_as(outcome: Outcome) -> str:
+    """How a claim ended, in a word: completed, an error's code, or that nothing was called."""
+    if outcome.evidence is None:
+        return outcome.error_code or RELEASED
+    return outcome.evidence.outcome
+
+
 class Figures:
     """The counters of one process, in a registry of their own."""
 
@@ -107,10 +114,9 @@ class Figures:
     def ended(self, job: ClaimedJob, outcome: Outcome) -> None:
         """Count what a claim came to."""
         slug, evidence = job.target.slug, outcome.evidence
+        self._attempts.labels(slug, told_as(outcome)).inc()
         if evidence is None:
-            self._attempts.labels(slug, outcome.error_code or RELEASED).inc()
             return
-        self._attempts.labels(slug, evidence.outcome).inc()
         self._seconds.labels(slug).observe(max(evidence.ended_at - evidence.started_at, 0.0))
         if evidence.first_byte_seconds is not None:
             self._first_byte.labels(slug).observe(evidence.first_byte_seconds)

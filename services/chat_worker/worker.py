@@ -26,6 +26,7 @@ from shared.errors import UpstreamAuthenticationFailed
 from shared.metrics import WorkerMetrics
 from shared.store.database import Database
 from shared.store.jobs import Fence, Outcome, Retention, Swept
+from shared.tracing import Tracing
 from shared.upstream.policy import OutboundPolicy
 
 FILES_FOR_OTHERS: Final = 200  # descriptors that are no calls: database, Redis, logs
@@ -40,7 +41,13 @@ class ChatWorker:
     """Everything but Celery itself: claims, calls, outcomes, hints."""
 
     def __init__(
-        self, settings: Settings, *, celery: Celery, database: Database, sealer: Sealer
+        self,
+        settings: Settings,
+        *,
+        celery: Celery,
+        database: Database,
+        sealer: Sealer,
+        tracing: Tracing,
     ) -> None:
         self._grace = settings.grace_seconds
         self._doorbell = queues.Doorbell(celery, queues.quick_redis(settings))
@@ -61,6 +68,7 @@ class ChatWorker:
             on_outcome=self._ended,
             before_publishing=self._first_chunk,
             figures=self._figures,
+            tracing=tracing,
         )
         self._keeper = Keeper(
             database=database,

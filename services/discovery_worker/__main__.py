@@ -13,7 +13,7 @@ from typing import Final
 
 from services.discovery_worker import tasks
 from services.discovery_worker.discovery import Discovery
-from shared import config, queues, telemetry
+from shared import config, queues, telemetry, tracing
 from shared.celery_worker import make_worker
 from shared.errors import ConfigurationError
 from shared.store.opening import open_store
@@ -26,10 +26,12 @@ def main() -> int:
     """Run until told to stop; the exit code."""
     try:
         settings = config.load(os.environ)
+        tracing.check(os.environ)
         telemetry.configure_logging("discovery_worker", settings.log_level, settings.log_format)
         redis = partial(queues.require_redis_url, settings)
         database, sealer = open_store(settings, redis, pool_size=DATABASE_CONNECTIONS)
         celery = queues.make_celery(settings, "discovery_worker")
+        traces = tracing.start(os.environ, "discovery-worker")
         discovery = Discovery(settings, database, sealer, on_crash=_end_in_order)
     except ConfigurationError as fault:
         print("\n".join(fault.faults), file=sys.stderr)  # noqa: T201 - there is no logging yet
@@ -44,6 +46,7 @@ def main() -> int:
         celery, settings, queue=queues.QUEUE_DISCOVERY, start=start, stop=discovery.stop
     )
     worker.start()
+    traces.stop()
     database.dispose()
     return int(worker.exitcode or 0)
 

@@ -40,6 +40,7 @@ def create_app(parts: Parts) -> Flask:
     openapi.register(app, api)
     origins.register(app, parts.settings)
     problems.register(app)
+    parts.tracing.serve(app)
     if parts.settings.trusted_proxies:
         app.wsgi_app = Forwarded(app.wsgi_app, parts.settings.trusted_proxies)  # type: ignore[method-assign] # Flask's documented way
     return app

@@ -27,12 +27,15 @@ from shared.metrics import Folder, Publisher
 from shared.queues import Doorbell, blocking_redis, make_celery, quick_redis
 from shared.store import refreshes
 from shared.store.jobs import Retention
+from shared.tracing import Tracing
 from shared.upstream.policy import OutboundPolicy
 
 COUNT_SECONDS = 0.25  # a request of a key with a limit waits no longer for its count
 
 
-def assemble(settings: Settings, sealer: Sealer, policy: OutboundPolicy) -> Parts:
+def assemble(
+    settings: Settings, sealer: Sealer, policy: OutboundPolicy, tracing: Tracing | None = None
+) -> Parts:
     """The parts, not yet started. Call it after the fork: connections must not be shared."""
     transactions = Transactions(open_database(settings))
     retention = Retention(settings.result_ttl, settings.unstored_result_ttl)
@@ -89,5 +92,6 @@ def assemble(settings: Settings, sealer: Sealer, policy: OutboundPolicy) -> Part
         figures=figures,
         publisher=publisher,
         metrics=Metrics(settings, transactions, redis, publisher),
+        tracing=tracing or Tracing(),
         now=time.time,
     )

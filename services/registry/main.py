@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from services.registry.server import Server
-from shared import config
+from shared import config, tracing
 from shared.errors import ConfigurationError
 from shared.queues import require_redis_url
 from shared.store.opening import open_store
@@ -24,6 +24,7 @@ def main(environ: Mapping[str, str]) -> int:
     """Serve until SIGTERM; the exit status is 78 for an unusable configuration."""
     try:
         settings = config.load(environ)
+        tracing.check(environ)
         # Only a look: every worker opens connections of its own after the fork.
         database, sealer = open_store(settings, partial(require_redis_url, settings))
         database.dispose()

@@ -24,6 +24,7 @@ from shared.live import NoticeSender
 from shared.metrics import Publisher
 from shared.store.jobs import Retention
 from shared.store.refreshes import Refresh
+from shared.tracing import Tracing
 from shared.upstream.policy import OutboundPolicy
 
 
@@ -50,4 +51,5 @@ class Parts:
     figures: Figures
     publisher: Publisher
     metrics: Metrics
+    tracing: Tracing
     now: Callable[[], float]

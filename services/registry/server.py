@@ -28,6 +28,7 @@ from services.registry.app import serve
 from services.registry.bootstrap import assemble
 from services.registry.parts import Parts
 from services.registry.request_ids import Application
+from shared import tracing
 from shared.config import Settings
 from shared.crypto import Sealer
 from shared.errors import StoreUnavailable
@@ -215,7 +216,8 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
 
     def load(self) -> Application:
         """The application of one worker, after the fork."""
-        self._parts = assemble(self._settings, self._sealer, self._policy)
+        traces = tracing.start(self._environ, "registry")
+        self._parts = assemble(self._settings, self._sealer, self._policy, traces)
         return serve(self._parts)
 
     def started(self) -> None:
@@ -257,6 +259,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             logger.warning("the relay's lease runs out by itself")
         parts.notices.stop()
         parts.publisher.stop()
+        parts.tracing.stop()
         parts.transactions.close()
 
     def _own(self) -> Parts:

@@ -42,7 +42,7 @@ def test_one_scrape_has_every_process_and_counts_never_fall(
     api.add_provider("metrics", upstream.url)
     for _ in range(10):
         assert api.chat("metrics/sim-model").status_code == 200
-    assert api.chat("metrics/sim-model", stop="fail").status_code == 400
+    assert api.chat("metrics/sim-model", sim={"status": 400}).status_code == 400
 
     def counted() -> list[Sample] | None:
         samples = scraped(api)

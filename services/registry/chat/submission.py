@@ -42,6 +42,7 @@ class Submission:
         self._now = parts.now
         self._limiter = parts.limiter
         self._figures = parts.figures
+        self._tracing = parts.tracing
         self._backlog = Backlog(parts.transactions, parts.settings.queue_limit)
 
     def submit(
@@ -89,6 +90,7 @@ class Submission:
             self._backlog.accepted()
             self._bell.ring()
             job, _ = submitted.seen
+            self._tracing.accepted(job.id)
             self._figures.accepted(job.provider_slug, chat.service_tier, background=chat.background)
         return submitted
 

@@ -28,6 +28,7 @@ from shared.store.database import Database
 from shared.store.jobs import NewJob, Retention
 from shared.store.migrate import migrate
 from shared.store.opening import open_store
+from shared.tracing import Tracing
 from shared.upstream.policy import OutboundPolicy
 from tests.contract.job_store.conftest import new_provider
 from tests.eventually import eventually
@@ -225,6 +226,7 @@ def local_worker(bench: Bench, database: Database) -> Iterator[LocalWorker]:
         on_outcome=lambda outcome: keeper.take(outcome),
         before_publishing=lambda claim: keeper.publish(claim),
         figures=Figures(),
+        tracing=Tracing(),
     )
     keeper = Keeper(
         database=database,
