@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from cli import given
 from cli.failures import Failure
 from cli.output import Output
 from cli.session import Session
@@ -55,16 +56,20 @@ class Telling:
 
     def take(self, chunk: Mapping[str, Any]) -> None:
         """Show one chunk."""
-        self.usage = chunk.get("usage") or self.usage
-        for choice in (chunk.get("choices") or [])[:1]:
-            delta = choice.get("delta") or {}
-            self.finish = choice.get("finish_reason") or self.finish
-            self.tools += sum(1 for call in delta.get("tool_calls") or () if call.get("id"))
-            thought = delta.get("reasoning_content") or delta.get("reasoning")
+        self.usage = given.fields(chunk.get("usage")) or self.usage
+        for choice in given.objects(chunk.get("choices"))[:1]:
+            delta = given.fields(choice.get("delta"))
+            self.finish = given.text(choice.get("finish_reason")) or self.finish
+            self.tools += sum(
+                1 for call in given.objects(delta.get("tool_calls")) if call.get("id")
+            )
+            thought = given.text(delta.get("reasoning_content")) or given.text(
+                delta.get("reasoning")
+            )
             if thought and self.show_reasoning:
                 click.secho(_plain(thought), err=True, dim=True, nl=False)
                 self.reasoning = True
-            if text := delta.get("content") or delta.get("refusal"):
+            if text := given.text(delta.get("content")) or given.text(delta.get("refusal")):
                 if self.reasoning:
                     click.echo(err=True)
                     self.reasoning = False

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import httpx
 
-from cli import api, routes, wording
+from cli import api, given, routes, wording
 from cli.conversation import Telling
 from cli.failures import Failure, Refused, Unreachable
 from cli.jobs.showing import waiting
@@ -126,7 +126,7 @@ class Following:
             "in_progress": f"in progress, attempt {job['attempts'] or 1}",
         }.get(status, status)
         if status == "completed":
-            usage = job["usage"] or {}
+            usage = given.fields(job["usage"])
             began = job["started_at"] or job["created"]
             took = wording.spelled(max(0, (job["completed_at"] or began) - began))
             text = f"completed in {took}, {usage.get('completion_tokens', '?')} tokens"

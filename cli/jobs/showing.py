@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from cli import completing, routes, wording
+from cli import completing, given, routes, wording
 from cli.jobs.group import group
 from cli.output import Column, Output
 from cli.session import Session, calls
@@ -30,8 +30,8 @@ def waiting(job: Document) -> str:
 def answer(job: Document) -> str:
     """What the model said, or what it wants done; of several choices the first."""
     for choice in job["choices"]:
-        message = choice.get("message") or {}
-        if isinstance(text := message.get("content"), str) and text:
+        message = given.fields(choice.get("message"))
+        if text := given.text(message.get("content")):
             return text
         if message.get("tool_calls"):
             return json.dumps(message["tool_calls"], ensure_ascii=False, indent=2)
@@ -48,7 +48,9 @@ COLUMNS = (
     Column("STATE", lambda j: j["status"], state=True),
     Column("MODEL", lambda j: j["model"]),
     Column("CREATED", lambda j: wording.ago(j["created"])),
-    Column("TOKENS", lambda j: wording.count((j["usage"] or {}).get("total_tokens")), right=True),
+    Column(
+        "TOKENS", lambda j: wording.count(given.fields(j["usage"]).get("total_tokens")), right=True
+    ),
     Column("NOTE", _note),
 )
 ATTEMPTS = (
@@ -66,10 +68,10 @@ ATTEMPTS = (
 )
 
 
-def pairs(given: tuple[str, ...]) -> dict[str, str]:
+def pairs(options: tuple[str, ...]) -> dict[str, str]:
     """`KEY=VALUE` as metadata; raises UsageError."""
     found = {}
-    for pair in given:
+    for pair in options:
         name, equals, value = pair.partition("=")
         if not (name and equals):
             raise click.UsageError(f"--metadata: expected KEY=VALUE, got {pair!r}.")
@@ -117,7 +119,7 @@ def display(out: Output, job: Document) -> None:
     if out.as_json:
         out.document(job)
         return
-    usage, error = job["usage"] or {}, job["error"] or {}
+    usage, error = given.fields(job["usage"]), job["error"] or {}
     tokens = f"{usage.get('prompt_tokens', '?')} in, {usage.get('completion_tokens', '?')} out"
     began, ended = job["started_at"], job["completed_at"]
     out.facts(

@@ -47,6 +47,18 @@ def test_the_answer_is_the_output_byte_for_byte(scene: Scene) -> None:
     }
 
 
+def test_what_a_provider_wrote_of_odd_types_breaks_no_answer(scene: Scene) -> None:
+    odd: list[Any] = [
+        {"choices": [{"delta": "x", "finish_reason": 4}], "usage": [1]},
+        delta(content={"a": 1}, tool_calls={"b": 2}, reasoning=7),
+        delta(content=[{"type": "text", "text": "to"}, 3], tool_calls=[None, "x"]),
+        {"choices": None},
+    ]
+    scene.answering(stream(*odd, delta(content="gether")))
+    ran = scene.run("chat", "-m", "acme/m", "--reasoning", "x")
+    assert (ran.exit, ran.out, ran.err) == (Exit.OK, "together\n", "")
+
+
 def test_a_stream_is_read_wherever_the_network_cuts_it() -> None:
     text = "id: 0\ndata: ü\u2028\r\x85\n\n: ping\ndata: [DONE]\n\n".encode()
     whole = [b"id: 0", "data: ü\u2028\r\x85".encode(), b"", b": ping", b"data: [DONE]", b""]

@@ -58,6 +58,20 @@ def test_jobs_are_listed_newest_first_with_why_they_wait(scene: Scene) -> None:
     assert (query["status"], query["metadata[run]"]) == ("queued", "42")
 
 
+@pytest.mark.parametrize(
+    ("usage", "message"),
+    [([1], {"content": 5}), ("x", "y"), ({"total_tokens": "many"}, {"content": [{"text": 1}]})],
+)
+def test_a_job_of_odd_types_takes_no_other_from_sight(
+    scene: Scene, usage: object, message: object
+) -> None:
+    odd = job("chatcmpl-2", usage=usage, choices=[{"message": message}])
+    ran = scene.answering(listed(odd, job())).run("jobs", "list")
+    assert (ran.exit, len(ran.out.splitlines())) == (Exit.OK, 3)
+    ran = scene.answering(httpx.Response(200, json=odd)).run("jobs", "show", "chatcmpl-2")
+    assert ran.exit is Exit.OK
+
+
 def test_all_jobs_come_by_pages_of_a_hundred(scene: Scene) -> None:
     scene.answering(listed(job("a"), has_more=True), listed(job("b")))
     ran = scene.run("jobs", "list", "--all", "--oldest", "--json")
