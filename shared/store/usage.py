@@ -23,7 +23,7 @@ from shared.store.schema import LATENCY_BUCKETS, model, usage_hour
 HOUR: Final = 3_600
 KEPT_SECONDS: Final = 400 * 86_400
 MOST_NAMED: Final = 50  # rows of one owner in one hour before what is not listed is `OTHER`
-OTHER: Final = "(other)"  # no model's name: those are `slug/id`
+OTHER: Final = "(other)"  # no model's name: those are `slug/id`; nor the id of a provider
 # Upper bounds in seconds; the last bucket has none.
 BOUNDS: Final = (
     *(0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0),
@@ -136,15 +136,22 @@ def totals(
     *,
     limit: int | None = None,
     after: Sequence[Any] = (),
+    named: Sequence[str] | None = None,
 ) -> Sequence[dict[str, Any]]:
     """The sums of a period by these of `owner`, `key_id`, `provider_id`, `model` and `day`.
 
     `day` is the Unix time at which a day of UTC begins. Each row holds `COUNTS` and `LATENCIES`.
     Without `group_by` one row, of all. In the order of what they are grouped by; up to `limit` rows
-    behind the one with the values `after`.
+    behind the one with the values `after`. With `named` all other providers are one, `OTHER`.
     """
     day = usage_hour.c.hour - usage_hour.c.hour % 86_400
-    columns = [day.label("day") if name == "day" else usage_hour.c[name] for name in group_by]
+    columns: list[sa.ColumnElement[Any]] = [
+        day.label("day") if name == "day" else usage_hour.c[name] for name in group_by
+    ]
+    if named is not None:
+        provider_id = usage_hour.c.provider_id
+        known = sa.case((provider_id.in_(named), provider_id), else_=OTHER).label("provider_id")
+        columns = [known if one is provider_id else one for one in columns]
     sums = [
         sa.func.coalesce(sa.func.sum(usage_hour.c[name]), 0).label(name)
         for name in (*COUNTS, *LATENCIES)
@@ -162,6 +169,21 @@ def totals(
         query = query.where(sa.tuple_(*grouped) > sa.tuple_(*after))
     query = query.limit(limit)
     return [dict(row) for row in tx.execute(query).mappings()]
+
+
+def busiest(tx: sa.Connection, period: Period, most: int) -> Sequence[str]:
+    """The ids of up to `most` providers with the most requests in a period, the busiest first."""
+    requests = sa.func.sum(usage_hour.c.requests)
+    query = (
+        sa.select(usage_hour.c.provider_id)
+        .where(usage_hour.c.hour >= period.since, usage_hour.c.hour < period.until)
+        .group_by(usage_hour.c.provider_id)
+        .order_by(requests.desc(), usage_hour.c.provider_id)
+        .limit(most)
+    )
+    if period.owner is not None:
+        query = query.where(usage_hour.c.owner == period.owner)
+    return tx.execute(query).scalars().all()
 
 
 def tokens(tx: sa.Connection, key_id: str, *, since: float) -> int:

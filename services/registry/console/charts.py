@@ -113,19 +113,6 @@ def lines(times: Sequence[str], values: Values, words: Words, axis: Words) -> Ch
     return _chart(times, values, scale, axis, drawn=drawn)
 
 
-def few(values: Values, others: str) -> dict[str, list[float | None]]:
-    """The largest series by their sums, and the sum of the rest under the name `others`."""
-    ordered = sorted(values, key=lambda name: -sum(v or 0.0 for v in values[name]))
-    if len(ordered) <= MOST_SERIES:
-        return {name: list(values[name]) for name in ordered}
-    kept, rest = ordered[: MOST_SERIES - 1], ordered[MOST_SERIES - 1 :]
-    found = {name: list(values[name]) for name in kept}
-    found[others] = [
-        sum(v or 0.0 for v in at) for at in zip(*(values[n] for n in rest), strict=True)
-    ]
-    return found
-
-
 class _Scale:
     """Places in the drawing, for `count` times and values up to `largest`."""
 

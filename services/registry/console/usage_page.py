@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -65,17 +65,18 @@ def add(routes: Blueprint, console: Console) -> None:
 
         def read(tx: sa.Connection) -> dict[str, Any]:
             unit = "hour" if step == HOUR else "day"
-            drawn = usage.totals(tx, period, [unit, "provider_id"])
+            series = _series(tx, period)
+            drawn = usage.totals(tx, period, [unit, "provider_id"], named=series)
             found = usage.totals(tx, period, [GROUPS[by]], limit=MOST_ROWS + 1)
             listed = found[:MOST_ROWS]
-            ids = {row["provider_id"] for row in (*drawn, *(listed if by == "provider" else ()))}
+            ids = {*series, *(row["provider_id"] for row in listed if by == "provider")}
             names: dict[str, Any] = {"provider": provider_names(tx, ids, caller), "key": {}}
             if by == "key":
                 names["key"] = access.names(tx, {row["key_id"] for row in listed})
             rows = document(listed, [by], GROUPS, names)
             rows.sort(key=lambda row: row["day"] if by == "day" else row["requests"], reverse=True)
             return {
-                "charts": _charts(drawn, unit, period, step, names["provider"]),
+                "charts": _charts(drawn, unit, period, step, series, names["provider"]),
                 "rows": rows,
                 "has_more": len(found) > MOST_ROWS,
                 "total": sums(usage.totals(tx, period, ())[0]),
@@ -93,32 +94,43 @@ def add(routes: Blueprint, console: Console) -> None:
         )
 
 
+def _series(tx: sa.Connection, period: Period) -> Sequence[str]:
+    """The providers that get a colour of their own; a chart of thousands would show none."""
+    found = usage.busiest(tx, period, charts.MOST_SERIES + 1)
+    return found if len(found) <= charts.MOST_SERIES else found[: charts.MOST_SERIES - 1]
+
+
 def _charts(
-    rows: Rows, unit: str, period: Period, step: int, names: Mapping[str, Mapping[str, str]]
+    rows: Rows,
+    unit: str,
+    period: Period,
+    step: int,
+    series: Sequence[str],
+    names: Mapping[str, Mapping[str, str]],
 ) -> dict[str, charts.Chart]:
     """Requests, tokens and latency by provider; rows hold `unit`, `provider_id` and sums."""
     starts = range(int(period.since), int(period.until), step)
     at = {start: number for number, start in enumerate(starts)}
     words = "%H:%M" if step == HOUR else "%d %b"
     times = [datetime.fromtimestamp(start, UTC).strftime(words) for start in starts]
-    requests: Series = defaultdict(lambda: [None] * len(times))
-    tokens: Series = defaultdict(lambda: [None] * len(times))
+    found = {row["provider_id"] for row in rows}
+    order = [one for one in (*series, usage.OTHER) if one in found]
+
+    def nothing() -> Series:
+        return {one: [None] * len(times) for one in order}
+
+    requests, tokens, latency = nothing(), nothing(), nothing()
     for row in rows:
         place, provider = at[int(row[unit])], row["provider_id"]
         # PostgreSQL's sums are decimals.
         requests[provider][place] = int(row["requests"])
         tokens[provider][place] = int(row["prompt_tokens"] + row["completion_tokens"])
-    busiest = charts.few(requests, OTHERS)
-    latency: Series = {provider: [None] * len(times) for provider in busiest if provider in names}
-    for row in rows:
-        if row["provider_id"] in latency:
-            slow = sums(row)["latency_seconds"][SLOW]
-            latency[row["provider_id"]][at[int(row[unit])]] = slow
-    used = _in_order(charts.few(tokens, OTHERS), list(busiest))
+        latency[provider][place] = sums(row)["latency_seconds"][SLOW]
+    latency.pop(usage.OTHER, None)  # many providers have none together
     called = _names(names)
     return {
-        "requests": charts.columns(times, called(busiest), figures.count, _short),
-        "tokens": charts.columns(times, called(used), figures.count, _short),
+        "requests": charts.columns(times, called(requests), figures.count, _short),
+        "tokens": charts.columns(times, called(tokens), figures.count, _short),
         "latency": charts.lines(times, called(latency), figures.seconds, _seconds),
     }
 
@@ -128,17 +140,14 @@ def _names(known: Mapping[str, Mapping[str, str]]) -> Callable[[Series], Series]
     often = Counter(found["name"] for found in known.values())
 
     def name(provider_id: str) -> str:
+        if provider_id == usage.OTHER:
+            return OTHERS
         if provider_id not in known:
             return provider_id
         found = known[provider_id]["name"]
         return found if often[found] == 1 else f"{found} ({provider_id})"
 
     return lambda series: {name(one): values for one, values in series.items()}
-
-
-def _in_order(series: Series, order: Sequence[str]) -> Series:
-    """The series in this order, so that one provider has one colour in all charts."""
-    return {name: series[name] for name in (*order, *series) if name in series}
 
 
 def _short(value: float) -> str:

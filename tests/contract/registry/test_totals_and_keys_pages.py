@@ -89,6 +89,28 @@ def test_usage_is_drawn_by_the_days_on_which_it_was(
     assert "43 " in shown(ugo, "/usage?days=7")
 
 
+def test_of_many_providers_the_busiest_are_drawn_and_the_rest_as_one(
+    registry: Registry, admin: Browser
+) -> None:
+    owner, now = registry.name(), int(time.time()) // 3_600 * 3_600
+    made = [registry.add(f"Busy {owner} {number}") for number in range(9)]
+    with registry.database.write() as tx:
+        for number, provider in enumerate(made, 1):
+            row = dict.fromkeys((*COUNTS, *LATENCIES), 0)
+            row |= {"requests": number, "prompt_tokens": 100 * number, LATENCIES[4]: number}
+            keys = (now, owner, "key_1", provider["id"], "m")
+            tx.execute(sa.insert(usage_hour).values(**dict(zip(KEYS, keys, strict=True)), **row))
+    for days in (1, 90):
+        page = html.unescape(admin.get(f"/usage?owner={owner}&days={days}").text)
+        titles = re.findall(r"<title>[^<]+?: ([^<]+)</title></(?:rect|circle)>", page)
+        drawn = [f"Busy {owner} {number}" for number in (8, 7, 6, 5, 4)]
+        requests = [f"{name} {9 - at}" for at, name in enumerate(drawn)] + ["others 10"]
+        tokens = [f"{name} {900 - 100 * at}" for at, name in enumerate(drawn)] + ["others 1,000"]
+        assert titles[:6] == requests
+        assert titles[-6:] == tokens
+        assert [title.rpartition(" ")[0].rpartition(" ")[0] for title in titles[6:-6]] == drawn
+
+
 def test_a_long_table_of_usage_names_where_the_rest_is(
     registry: Registry, people: tuple[Browser, Browser], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,8 +170,8 @@ def test_the_trail_tells_who_did_what_and_filters(registry: Registry, admin: Bro
     later = f"from={today + timedelta(days=1)}"
     assert "Nothing matches" in shown(admin, f"/audit?subject={made['id']}&{later}")
     assert admin.get("/audit?from=yesterday").status_code == 400
-    last = admin.get("/audit?from=0001-01-01&to=9999-12-31")  # no day comes behind it
-    assert last.status_code == 200, last.text
+    ages = admin.get("/audit?from=0001-01-01&to=9999-12-31")  # no day comes behind the last
+    assert ages.status_code == 200, ages.text
     first = admin.get(f"/audit?subject={made['id']}&limit=1").text
     (following,) = re.findall(r'href="([^"]+)" rel="next"', first)
     (last,) = rows(admin, html.unescape(following))

@@ -68,14 +68,6 @@ def test_the_times_below_the_axis_are_few() -> None:
     assert len(chart.times) <= charts.MOST_LABELS
 
 
-def test_the_smallest_of_many_series_are_one() -> None:
-    values: dict[str, list[float | None]] = {str(n): [float(n), None] for n in range(1, 10)}
-    found = charts.few(values, "others")
-    assert list(found) == ["9", "8", "7", "6", "5", "others"]
-    assert found["others"] == [1 + 2 + 3 + 4, 0]
-    assert list(charts.few({"a": [1], "b": [2]}, "others")) == ["b", "a"]
-
-
 @pytest.mark.parametrize(
     ("value", "told"),
     [
