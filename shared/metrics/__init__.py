@@ -2,7 +2,7 @@
 
 Each process counts for itself, in a registry of prometheus_client of its own, and leaves a
 snapshot of it in the folder that they share (`DRAGOMAN_METRICS_DIR`). Any registry process answers
-a scrape with all of them, each under its label `process`. docs/decisions/0014 says why.
+a scrape with all of them, each under its label `process`. docs/decisions/0015 says why.
 """
 
 from shared.metrics.exporter import Exporter
