@@ -130,7 +130,7 @@ class _Scale:
 
 def _unit(largest: float) -> float:
     """A round distance (1, 2 or 5 times a power of ten) of which `STEPS` or more reach so far."""
-    if largest <= 0:
+    if largest < 1e-9:  # nothing; below it the quotient may be no number any more
         return 1.0
     raw = largest / STEPS
     power = 10.0 ** math.floor(math.log10(raw))
