@@ -1,7 +1,7 @@
 """Who is calling: the bearer key of a request or its session, and what its role allows.
 
 Keys and sessions are found by their SHA-256, so that no comparison's duration tells anything about
-them. A found caller is kept for two seconds: that is how long a revoked key, or a session that was
+them. A found caller is kept for two seconds: about that long a revoked key, or a session that was
 ended, may still work in another process, where Redis did not bring the notice of it.
 """
 
@@ -23,6 +23,7 @@ from shared.store import access, console_sessions
 from shared.store.access import Caller
 
 KEPT_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 0.5  # a look that takes longer is not waited for by one request alone
 MOST_KEPT: Final = 10_000
 NOTED_SECONDS: Final = 30.0  # between two writes of when keys were last used
 _SESSION: Final = "session:"  # before the digests of tokens: a token is no key, nor the reverse
@@ -113,7 +114,9 @@ class Authenticator:
         found, until = self._kept.get(name, (None, 0.0))
         now = self._now()
         if found is None or until < self._monotonic():
-            found = self._transactions.read(lambda tx: look(tx, now))
+            if found is not None:  # the others go on with what is known while this one looks
+                self._kept[name] = (found, self._monotonic() + LOOK_SECONDS)
+            found = self._transactions.glance(lambda tx: look(tx, now))
             if found is None:
                 self._kept.pop(name, None)
                 return None

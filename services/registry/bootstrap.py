@@ -61,7 +61,7 @@ def assemble(
         quick_redis(settings),
         sealer,
     )
-    streams = Streams(following, waiting, transactions.read, sealer)
+    streams = Streams(following, waiting, transactions.glance, sealer)
     figures = Figures()
     figures.watch(requests_waiting=waiting.count, streams_open=streams.count)
     publisher = Publisher(figures.registry, Folder(settings.metrics_dir), "registry")

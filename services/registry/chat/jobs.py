@@ -34,7 +34,7 @@ class Jobs:
             job = self._mine(tx, bare, caller)
             return job, circumstances(tx, job, now=now)
 
-        return self._transactions.read(find)
+        return self._transactions.glance(find)
 
     def wait(
         self,

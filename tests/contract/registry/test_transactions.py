@@ -25,6 +25,7 @@ class Table:
 
     def __init__(self, database: Database, shared: Transactions, own: Database) -> None:
         self.database = database
+        self.own = own
         self.transactions = shared
         self.commits = 0
         with database.write() as tx:
@@ -171,3 +172,30 @@ def test_processes_that_write_the_same_rows_in_opposite_orders_all_succeed(
         processes = [threads.submit(process, *numbers) for numbers in ((1, 2), (2, 1))]
         assert [each.result(30) for each in processes] == [[1, 2], [2, 1]]
     assert table.all() == [1, 2]
+
+
+def test_glances_that_wait_together_share_a_transaction_and_one_that_fails_fails_alone(
+    table: Table,
+) -> None:
+    table.transactions.write(insert(7))
+    began = []
+    sa.event.listen(table.own.engine, "begin", began.append)
+
+    def glance(n: int) -> Any:
+        def work(tx: sa.Connection) -> int:
+            if n == 3:
+                raise NotFound("Expected another number, got 3.")
+            return int(tx.execute(sa.text("SELECT n FROM number")).scalar_one())
+
+        try:
+            return table.transactions.glance(work)
+        except NotFound as fault:
+            return fault.code
+
+    calls = [gevent.spawn(glance, n) for n in range(50)]
+    gevent.joinall(calls, timeout=20, raise_error=True)
+    answers = [call.value for call in calls]
+    assert answers.pop(3) == "not_found"
+    assert answers == [7] * 49
+    if table.database.is_sqlite:
+        assert len(began) < 10

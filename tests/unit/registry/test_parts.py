@@ -169,7 +169,7 @@ class Keys:
         self.caller = caller
         self.reads = 0
 
-    def read(self, _: Any) -> Caller | None:
+    def glance(self, _: Any) -> Caller | None:
         self.reads += 1
         return self.caller
 
@@ -192,6 +192,27 @@ def test_a_caller_is_kept_for_two_seconds_and_then_asked_for_again() -> None:
     with pytest.raises(InvalidApiKey):
         finder.caller_of(asking("k"))
     assert keys.reads == 2
+
+
+def test_while_one_request_looks_again_the_others_go_on_with_what_is_known() -> None:
+    clock = {"now": 100.0}
+    keys: Any = Keys(Caller("key_1", "ann", Role.MEMBER, None))
+    finder = Authenticator(keys, now=lambda: 1.0, monotonic=lambda: clock["now"])
+    finder.caller_of(asking("k"))
+    clock["now"] += KEPT_SECONDS + 0.1
+
+    def looks(work: Any) -> Caller | None:
+        keys.glance = Keys.glance.__get__(keys)
+        assert finder.caller_of(asking("k")).owner == "ann"
+        assert keys.reads == 1
+        return None  # it was revoked meanwhile
+
+    keys.glance = looks
+    with pytest.raises(InvalidApiKey):
+        finder.caller_of(asking("k"))
+    with pytest.raises(InvalidApiKey):
+        keys.caller = None
+        finder.caller_of(asking("k"))
 
 
 def test_a_kept_caller_expires_on_time_and_an_unknown_key_is_not_kept() -> None:
