@@ -5,15 +5,17 @@
 ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
+# With run,otel the image can send traces: docs/operations.md.
+ARG PACKAGE_GROUPS=run
 WORKDIR /app
 COPY deploy/__init__.py deploy/venv.py deploy/
-COPY requirements/run.lock requirements/
+COPY requirements/run.lock requirements/otel.lock requirements/
 # Every package by its hash (pip's --require-hashes), without the embedded Valkey. `./dragoman` finds
 # the result complete. pip itself goes: nothing is installed later.
 RUN python -P -c "\
 import sys; sys.path.insert(0, '/app');\
 from pathlib import Path; from deploy.venv import Venv, ensure;\
-ensure(Venv(Path('/app')), ('run',), with_valkey=False)" \
+ensure(Venv(Path('/app')), tuple('${PACKAGE_GROUPS}'.split(',')), with_valkey=False)" \
  && .venv/bin/python -m pip uninstall --yes --quiet pip setuptools \
  && find .venv -depth -type d '(' -name tests -o -name test ')' -path '*/site-packages/*' \
     -exec rm -rf '{}' +
@@ -41,6 +43,7 @@ ENV PATH=/app/.venv/bin:$PATH \
     DRAGOMAN_DATA_DIR=/var/lib/dragoman \
     DRAGOMAN_KEYRING_FILE=/var/lib/dragoman/keyring/keyring.json \
     DRAGOMAN_ADMIN_KEY_FILE=/var/lib/dragoman/admin/admin.key \
+    DRAGOMAN_METRICS_DIR=/tmp/metrics \
     DRAGOMAN_HOST=0.0.0.0
 WORKDIR /var/lib/dragoman
 USER 10001:10001

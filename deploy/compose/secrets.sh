@@ -18,7 +18,7 @@ place() {
 
 text() {
     case $1 in
-    postgres_password) random ;;
+    postgres_password | metrics_token) random ;;
     redis_url) echo "redis://dragoman:$(random)@$(place "$1" valkey:6379/0)" ;;
     database_url_migrate | database_url_registry | database_url_chat_worker | database_url_discovery_worker)
         login=dragoman_${1#database_url_}
@@ -50,7 +50,7 @@ if [ "${1:-}" = renew ]; then
     done
     exit
 fi
-for name in postgres_password redis_url database_url_migrate database_url_registry \
+for name in postgres_password redis_url metrics_token database_url_migrate database_url_registry \
     database_url_chat_worker database_url_discovery_worker; do
     [ -e "$folder/$name" ] || write "$name"
 done

@@ -51,6 +51,7 @@ def call(api: Api, method: str, path: str, status: int, **more: Any) -> Any:
 def test_providers_are_found_tested_changed_and_deleted(
     composed: Composed, api: Api, upstream: Running
 ) -> None:
+    assert composed.scraped().count("dragoman_database_up 1.0") == len(REGISTRIES)
     made = api.add_provider("acme", upstream.url, api_key="sk-0123456789abcdef")
     api.discovered(made["id"], "ok", 10)
     upstream.simulator.models.append("another")

@@ -85,7 +85,9 @@ def test_every_setting_exists_and_what_is_given_is_accepted(
                 secret = given[variable].removeprefix("/run/secrets/")
                 assert secret in one["secrets"]
                 file = tmp_path / secret
-                if secret != "redis_url":
+                if secret == "metrics_token":
+                    file.write_text("a-token-of-the-scraper")
+                elif secret != "redis_url":
                     file.write_text(URL.format(secret.removeprefix("database_url_")))
                 given[variable] = str(file)
         loaded = config.load({**image_environment(), **given})
@@ -106,7 +108,8 @@ def test_each_service_has_its_own_role_and_no_secret_that_it_does_not_need(
         kind = re.sub(r"-\d$", "", name).replace("-", "_")
         own = set() if kind == "beat" else {f"database_url_{kind}"}
         broker = set() if kind == "migrate" else {"redis_url"}
-        assert set(one["secrets"]) == own | broker, name
+        watched = set() if kind in ("beat", "migrate") else {"metrics_token"}
+        assert set(one["secrets"]) == own | broker | watched, name
         mounts = one.get("volumes", [])
         read_only = [] if name == "beat" else ["keyring:/var/lib/dragoman/keyring:ro"]
         assert (mounts == read_only) != (name == "migrate"), name
