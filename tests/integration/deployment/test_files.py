@@ -193,7 +193,13 @@ def test_the_image_holds_what_runs_and_nothing_else() -> None:
     assert rules[rules.index("*") :][0] == "*"
     allowed = {rule.strip("!/") for rule in rules if rule.startswith("!")}
     assert allowed == {
-        *("dragoman", "pyproject.toml", "LICENSE", "requirements/run.lock"),
+        *(
+            "dragoman",
+            "pyproject.toml",
+            "LICENSE",
+            "requirements/run.lock",
+            "requirements/otel.lock",
+        ),
         *("shared", "services", "deploy", "cli"),
     }
     assert all((ROOT / name).exists() for name in allowed)
