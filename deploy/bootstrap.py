@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -43,6 +44,12 @@ def unsupported() -> str | None:
     )
 
 
+def groups_of(command: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The groups of packages that this command needs."""
+    traced = command in TRACED and tracing.wanted(environ)
+    return GROUPS.get(command, ("run",)) + (("otel",) if traced else ())
+
+
 def main(arguments: list[str]) -> int:
     """Exit status where the command could not be started; does not return otherwise."""
     command = next((word for word in arguments if not word.startswith("-")), "")
@@ -52,9 +59,7 @@ def main(arguments: list[str]) -> int:
         from deploy.commands import main as run_command
 
         return run_command(arguments)
-    venv, groups = Venv(ROOT), GROUPS.get(command, ("run",))
-    if command in TRACED and tracing.wanted(os.environ):
-        groups += ("otel",)
+    venv, groups = Venv(ROOT), groups_of(command, os.environ)
     if is_typing(arguments) and venv.missing(groups):
         return 1
     try:

@@ -1,10 +1,11 @@
-"""Traces over OTLP/HTTP: those of a job have its id for their trace, and its request links there.
+"""Traces over OTLP/HTTP, and JSON logs: the trace of a job is its id, and its request links there.
 
 The receiver is ours, on a port of its own; what comes is read with OpenTelemetry's own messages.
 """
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +15,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from ulid import ULID
 
-from tests.api import CHAT
+from tests.api import CHAT, chat_body
 from tests.eventually import eventually
 from tests.simulators import CountingSimulator, Running, running
 from tests.system import System
@@ -94,6 +95,7 @@ def system(collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> It
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_BSP_SCHEDULE_DELAY": "100",
         "DRAGOMAN_REGISTRY_WORKERS": "1",
+        "DRAGOMAN_LOG_FORMAT": "json",
     }
     with System(tmp_path_factory.mktemp("traces") / "data", env=env) as started:
         yield started
@@ -151,6 +153,25 @@ def test_an_attempt_that_failed_says_how(
         lambda: collector.of("chat-worker", dragoman__provider="failing"), 10, every=0.1
     )
     assert attempt.status.message == attributes(attempt)["dragoman.outcome"] != "completed"
+
+
+def test_the_log_is_json_and_names_request_job_and_attempt(
+    system: System, upstream: Running
+) -> None:
+    system.api.add_provider("logged", upstream.url)
+    body = chat_body("logged/m", sim={"status": 400})
+    answer = system.api.http.post(CHAT, json=body, headers={"x-request-id": "req-logged"})
+    assert answer.status_code == 400
+
+    def failed() -> dict[str, Any] | None:
+        whole = system.output().rpartition("\n")[0].splitlines()
+        told = [json.loads(line) for line in whole if not line.startswith("Dragoman is ready")]
+        return next((one for one in told if one.get("provider") == "logged"), None)
+
+    line = eventually(failed, 10)
+    assert (line["service"], line["message"]) == ("chat_worker", "the job failed")
+    assert (line["request_id"], line["attempt"]) == ("req-logged", 1)
+    assert len(line["job_id"]) == 26
 
 
 def test_neither_secrets_nor_conversations_nor_probes_are_traced(
