@@ -11,6 +11,9 @@ import sys
 from functools import partial
 from typing import Final
 
+# httpx would load its own command line, with rich and pygments: 6 MiB and 0.15 s for nothing.
+sys.modules["httpx._main"] = None  # type: ignore[assignment] # "it is absent", to Python
+
 from services.discovery_worker import tasks
 from services.discovery_worker.discovery import Discovery
 from shared import config, queues, telemetry, tracing
