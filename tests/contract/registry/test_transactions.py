@@ -178,7 +178,7 @@ def test_glances_that_wait_together_share_a_transaction_and_one_that_fails_fails
     table: Table,
 ) -> None:
     table.transactions.write(insert(7))
-    began = []
+    began: list[sa.Connection] = []
     sa.event.listen(table.own.engine, "begin", began.append)
 
     def glance(n: int) -> Any:
