@@ -19,6 +19,7 @@ def _detail(entry: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{name}: {' '.join(map(str, value)) if isinstance(value, list) else value}"
         for name, value in detail.items()
+        if value not in (None, "", [])
     )
 
 

@@ -13,7 +13,7 @@ import click
 
 from cli import connection
 from cli.connection import Server
-from cli.failures import Declined
+from cli.failures import Declined, Unreachable
 from cli.output import Output
 
 if TYPE_CHECKING:
@@ -94,6 +94,12 @@ def calls(command: Callable[..., None]) -> Callable[..., None]:
     ) -> None:
         params = {"as_json": as_json, "url": url, "key_file": key_file, "data_dir": data_dir}
         with app.session(params) as session:
-            command(session, *arguments, **options)
+            try:
+                command(session, *arguments, **options)
+            except KeyError as missing:  # a document of the server lacks what Dragoman's have
+                raise Unreachable(
+                    f"Expected Dragoman's documents of {session.api.server.url}, got one without "
+                    f"{missing}. Check DRAGOMAN_URL: is that Dragoman, in this version?"
+                ) from missing
 
     return run

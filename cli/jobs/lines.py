@@ -99,7 +99,10 @@ class Input:
             if custom_id is not None and not isinstance(custom_id, str):
                 raise Unusable(f"line {number}: expected a text as custom_id, got another")
         if not isinstance(body, dict) or not isinstance(body.get("messages"), list):
-            raise Unusable(f"line {number}: expected a chat with `messages`, got none")
+            raise Unusable(
+                f'line {number}: expected a chat like {{"messages": [{{"role": "user", "content": '
+                '"Hello"}]}, got no list `messages`'
+            )
         if body.get("stream"):
             raise Unusable(f"line {number}: expected no `stream`: jobs are read when they ended")
         return Line(number, custom_id, self._completed(number, body))

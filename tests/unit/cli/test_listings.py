@@ -244,3 +244,27 @@ def test_ids_and_states_stay_whole_on_a_narrow_terminal(
     ran = scene.answering(listed(one)).run("jobs", "list")
     assert "chatcmpl-01M82K5A38ZBXDW4E6SBRKHSMF  completed " in ran.out
     assert max(map(len, ran.out.splitlines())) <= 80
+
+
+def test_a_list_of_another_server_names_what_it_lacks(scene: Scene) -> None:
+    ran = scene.answering(listed({"id": "llama3", "object": "model"})).run("models")
+    assert ran.exit is Exit.UNREACHABLE
+    assert "'context_length'" in ran.err
+    assert "DRAGOMAN_URL" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_what_an_entry_of_the_audit_trail_does_not_say_is_not_shown(scene: Scene) -> None:
+    entry = {
+        "at": 1_795_000_000,
+        "actor": {"name": "ci", "owner": "ci"},
+        "action": "key.create",
+        "subject": "key_1",
+        "detail": {"role": "member", "limits": [], "from": None},
+        "address": None,
+        "request_id": None,
+    }
+    ran = scene.answering(listed(entry)).run("audit")
+    assert "role: member" in ran.out
+    assert "limits" not in ran.out
+    assert "None" not in ran.out
