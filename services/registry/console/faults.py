@@ -9,7 +9,7 @@ from flask import Blueprint, request
 from werkzeug.exceptions import HTTPException
 
 from services.registry import problems
-from services.registry.console.pages import Console, is_fragment, to_login
+from services.registry.console.pages import Console, finish, is_fragment, to_login
 from shared.crypto import SealBroken
 from shared.errors import CodedError, InvalidApiKey
 
@@ -33,6 +33,15 @@ def add(routes: Blueprint, console: Console) -> None:
         if "Retry-After" in told.headers:
             page.headers["Retry-After"] = told.headers["Retry-After"]
         return page
+
+    @routes.app_errorhandler(HTTPStatus.NOT_FOUND)
+    def no_such_page(raised: Exception) -> Any:
+        """A mistyped address of a page; who calls `/v1` is told as programs are, whoever it is."""
+        if request.path.startswith("/v1/") or is_fragment() or not is_for_a_person():
+            return problems.of_error(problems.coded(raised))
+        message = f"Expected the address of a page, got {request.path[:200]}."
+        status = HTTPStatus.NOT_FOUND
+        return finish(console.render("error.html", status, title=status.phrase, message=message))
 
     # The application's own handlers name these classes, and the nearest class wins.
     for kind in (CodedError, SealBroken, HTTPException, Exception):

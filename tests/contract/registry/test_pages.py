@@ -246,3 +246,15 @@ def test_files_are_kept_under_their_version_and_only_files_are_sent(registry: Re
         "%00.js",
     ):
         assert browser.get(f"{base}/{path}").status_code == 404, path
+
+
+def test_an_address_that_no_page_has_is_a_page_for_a_person_and_a_document_for_a_program(
+    registry: Registry,
+) -> None:
+    browser = Browser(registry)
+    answer = browser.get("/nope")
+    assert (answer.status_code, answer.mimetype) == (404, "text/html")
+    assert "/nope" in answer.text
+    assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+    refused(browser.get("/v1/nope"), 404, "not_found")
+    refused(browser.get("/nope", Accept="application/json"), 404, "not_found")
