@@ -139,7 +139,7 @@ def test_keys_are_shown_in_every_state_without_their_secret(
     revoked, expired, alive = rows(admin, "/keys?owner=kay")
     assert "Revoked" in revoked
     assert "Expired" in expired
-    assert "Living" in alive
+    assert "Valid" in alive
     assert "7 requests a minute" in alive
     assert SCRIPT in alive
     page = admin.get("/keys?owner=kay").text
