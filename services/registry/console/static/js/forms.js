@@ -35,15 +35,16 @@ export async function send(form) {
   }
 }
 
-/** Show `fault` where it belongs, and take the reader there. */
+/** Show `fault` where it belongs, and take the reader to the first field of it. */
 export function show(form, fault) {
   if (!(fault instanceof Problem) && !(fault instanceof TypeError)) throw fault;
   const told = fault instanceof Problem ? fault.message : say("unreachable");
   const control = fault.param ? controlFor(form, fault.param) : null;
   if (control) {
     tell(form, control, told);
-    for (let at = control.closest("details"); at; at = at.parentElement.closest("details")) at.open = true;
-    control.focus();
+    const first = [...form.elements].find((each) => each.getAttribute("aria-invalid") === "true");
+    for (let at = first.closest("details"); at; at = at.parentElement.closest("details")) at.open = true;
+    first.focus();
     return;
   }
   const summary = form.querySelector("[data-summary]") ?? document.getElementById("page-problem");
