@@ -40,6 +40,7 @@ class Dialect:
     no_such_path: Reply
     wrong_method: Reply
     no_such_model: Callable[[str], Reply] | None  # None: answers with its own model
+    meant: Callable[[str], str] = str  # a model's name in a request → its id in the list
     keyless: Reply | None = None  # what no key at all gets; None: `unauthorized`
     models_need_key: bool = True
     loading: Reply = LOADING
@@ -165,7 +166,7 @@ class Simulator:
             self.ledger.answer(calls)
             exchange.reply(refusal)
             return
-        own = chat.model in self.models or not self.models
+        own = self._has(chat.model) or not self.models
         model = chat.model if own else self.models[0]
         document = self.dialect.complete(exchange.request.json(), model)
         if chat.stream and self.modes["chat"] is not Mode.NO_STREAMS:
@@ -173,6 +174,9 @@ class Simulator:
         else:
             self.ledger.answer(calls)
             exchange.reply(self._good(document))
+
+    def _has(self, name: str) -> bool:
+        return self.dialect.meant(name) in self.models
 
     def _refused(self, request: Request, chat: ChatRequest, options: CallOptions) -> Reply | None:
         mode = self.modes["chat"]
@@ -189,7 +193,7 @@ class Simulator:
         if options.status != 200:
             reply = self.dialect.fail(options.status, "The call asked for this failure.")
             return _after(reply, options.retry_after)
-        if chat.model not in self.models and self.dialect.no_such_model is not None:
+        if not self._has(chat.model) and self.dialect.no_such_model is not None:
             return self.dialect.no_such_model(chat.model)
         return None
 

@@ -32,6 +32,11 @@ def list_models(ids: Sequence[str]) -> Any:
     return {"object": "list", "data": entries or None}
 
 
+def meant(name: str) -> str:
+    """A name without a tag is that of `latest` (types/model/name.go)."""
+    return name if ":" in name else f"{name}:latest"
+
+
 def complete(request: Mapping[str, Any], model: str) -> Any:
     """An answer with `reasoning` in the message."""
     message = {
@@ -72,6 +77,7 @@ OLLAMA = Dialect(
     no_such_path=Reply(404, b"404 page not found", "text/plain"),
     wrong_method=Reply(405, b"405 method not allowed", "text/plain"),
     no_such_model=lambda name: fail(404, f"model '{name}' not found"),
+    meant=meant,
     models_need_key=False,
     stream=stream,
     stream_error=stream_error,

@@ -64,6 +64,13 @@ def test_ollama_without_models_lists_null() -> None:
         assert httpx.get(f"{sim.url}/v1/models").json() == {"object": "list", "data": None}
 
 
+def test_ollama_takes_a_name_without_a_tag_for_the_latest() -> None:
+    with running(ollama(models=["llama3:latest", "qwen3:4b"])) as sim:
+        url = f"{sim.url}{CHAT}"
+        assert httpx.post(url, json=_body("llama3")).json()["model"] == "llama3"
+        assert httpx.post(url, json=_body("qwen3")).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("mode", "status", "text"),
     [
