@@ -73,6 +73,14 @@ class Api:
         """The document at a path; arguments of the query that are None are left out."""
         return self.send("GET", path, query=query, wait=wait, patience=patience)
 
+    def is_dragoman(self) -> bool:
+        """Whether the server describes itself as Dragoman."""
+        try:
+            about = self.get("/openapi.json").get("info")
+        except (Refused, Unreachable):
+            return False
+        return isinstance(about, dict) and about.get("title") == "Dragoman"
+
     def pages(self, path: str, *, most: int | None = None, **query: Any) -> Iterator[Document]:
         """The entries of a list, page by page as they are wanted, `most` at most."""
         left = most

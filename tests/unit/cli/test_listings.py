@@ -254,6 +254,13 @@ def test_a_list_of_another_server_names_what_it_lacks(scene: Scene) -> None:
     assert "Traceback" not in ran.err
 
 
+def test_what_dragoman_itself_leaves_out_is_a_defect_and_told_as_one(scene: Scene) -> None:
+    incomplete = listed({"id": "llama3", "object": "model"})
+    described = httpx.Response(200, json={"info": {"title": "Dragoman"}})
+    with pytest.raises(KeyError):
+        scene.answering(incomplete, described).run("models")
+
+
 def test_what_an_entry_of_the_audit_trail_does_not_say_is_not_shown(scene: Scene) -> None:
     entry = {
         "at": 1_795_000_000,
