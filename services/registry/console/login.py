@@ -46,6 +46,7 @@ def add(routes: Blueprint, console: Console) -> None:
         try:
             sessions.demand_same_origin(request)
             caller = _caller_with(request.form.get("key", ""))
+            attempts.succeeded(caller.key_id)
         except (InvalidApiKey, InsufficientScope, RateLimited) as error:
             return _refused(error)
         token = _begin(caller)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from services.registry.console.attempts import MINUTE, MOST_A_MINUTE, MOST_ADDRESSES, Attempts
+from services.registry.console.attempts import (
+    MINUTE,
+    MOST_A_MINUTE,
+    MOST_ADDRESSES,
+    MOST_OF_A_KEY,
+    Attempts,
+)
 from shared.errors import RateLimited
 
 
@@ -67,4 +73,16 @@ def test_what_is_remembered_is_bounded() -> None:
     fail(attempts, "192.0.2.9")
     for number in range(MOST_ADDRESSES):
         attempts.failed(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
-    assert len(attempts._failed) <= MOST_ADDRESSES
+    assert len(attempts._last) <= MOST_ADDRESSES
+
+
+def test_a_key_that_logs_in_again_and_again_waits_and_no_other_does() -> None:
+    clock = Clock()
+    attempts = Attempts(clock)
+    for _ in range(MOST_OF_A_KEY):
+        attempts.succeeded("key_1")
+    with pytest.raises(RateLimited, match="30 logins a minute from one key"):
+        attempts.succeeded("key_1")
+    attempts.succeeded("key_2")
+    clock.now = MINUTE
+    attempts.succeeded("key_1")
