@@ -1,7 +1,7 @@
 """Who is calling: the bearer key of a request or its session, and what its role allows.
 
 Keys and sessions are found by their SHA-256, so that no comparison's duration tells anything about
-them. A found caller is kept for two seconds: about that long a revoked key, or a session that was
+them. A found caller is kept for two seconds at most: so long a revoked key, or a session that was
 ended, may still work in another process, where Redis did not bring the notice of it.
 """
 
@@ -22,7 +22,7 @@ from shared.errors import InsufficientScope, InvalidApiKey, StoreUnavailable
 from shared.store import access, console_sessions
 from shared.store.access import Caller
 
-KEPT_SECONDS: Final = 2.0
+KEPT_SECONDS: Final = 1.5  # and while somebody looks again: two seconds in all
 LOOK_SECONDS: Final = 0.5  # a look that takes longer is not waited for by one request alone
 MOST_KEPT: Final = 10_000
 NOTED_SECONDS: Final = 30.0  # between two writes of when keys were last used

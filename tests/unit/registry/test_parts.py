@@ -180,7 +180,7 @@ def asking(key: str) -> Request:
     return found
 
 
-def test_a_caller_is_kept_for_two_seconds_and_then_asked_for_again() -> None:
+def test_a_caller_is_kept_for_a_while_and_then_asked_for_again() -> None:
     clock = {"now": 100.0}
     keys: Any = Keys(Caller("key_1", "ann", Role.MEMBER, None))
     finder = Authenticator(keys, now=lambda: 1.0, monotonic=lambda: clock["now"])
