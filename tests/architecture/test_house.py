@@ -63,7 +63,7 @@ def test_only_upstream_calls_out() -> None:
 
 def test_locks_hold_hashes_and_no_address() -> None:
     locks = tracked("requirements/*.lock")
-    assert {path.stem for path in locks} == {"run", "otel", "test", "demo", "clients"}
+    assert {path.stem for path in locks} == {"run", "otel", "test", "demo", "clients", "benchmark"}
     for path in locks:
         text = path.read_text("utf-8")
         assert "--hash=sha256:" in text
