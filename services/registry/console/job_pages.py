@@ -9,13 +9,12 @@ import msgspec
 from flask import Blueprint, Response
 from marshmallow import fields, validate
 
-from services.registry import answers
 from services.registry.authentication import current_caller
 from services.registry.chat.documents import Seen, attempt_document, completion
 from services.registry.chat.jobs import Jobs
 from services.registry.chat.records import COMPLETION_ID
 from services.registry.chat.views import COMPLETIONS
-from services.registry.console import figures, job_texts, queries
+from services.registry.console import figures, job_texts, queries, running_again
 from services.registry.console.chat_page import visible_providers
 from services.registry.console.pages import Console, is_fragment
 from services.registry.keys.schemas import OWNER
@@ -97,25 +96,7 @@ def add(routes: Blueprint, console: Console) -> None:
             foreign=seen[0].owner != caller.owner,
         )
 
-    @routes.get(f"{ROUTE}/<job_id>/request")
-    @console.signed_in
-    def show_request(job_id: str) -> Response:
-        """The body that submits the same again, in the background; a webhook is not repeated."""
-        caller = current_caller()
-        job, _ = jobs.get(job_id, caller)
-        sent = msgspec.json.decode(jobs.request(job_id, caller))
-        options = {
-            "timeout": max(1, round(job.deadline - job.created_at)),
-            "on_unavailable": job.on_unavailable,
-        }
-        ours = {
-            "model": job.model,
-            "background": True,
-            "metadata": job.metadata,
-            "service_tier": job.service_tier,
-            "background_options": options,
-        }
-        return answers.json_answer({**sent, **ours})
+    running_again.add(routes, console, ROUTE)
 
 
 def _conversation(sent: Mapping[str, Any], choices: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from shared.store.jobs.history import (
     MOST_LOOKED_AT,
     Attempt,
     Page,
+    Sent,
     StoredLog,
     Wanted,
     attempts,
@@ -27,6 +28,7 @@ from shared.store.jobs.history import (
     original_of,
     page,
     request_of,
+    sent_of,
 )
 from shared.store.jobs.read import get, queue_position, queued, running_of, states
 from shared.store.jobs.rows import (
@@ -78,6 +80,7 @@ __all__ = [
     "Outcome",
     "Page",
     "Retention",
+    "Sent",
     "StoredLog",
     "Swept",
     "Target",
@@ -105,6 +108,7 @@ __all__ = [
     "release_held",
     "request_of",
     "running_of",
+    "sent_of",
     "set_metadata",
     "states",
     "sweep",

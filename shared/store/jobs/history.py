@@ -69,6 +69,18 @@ class StoredLog:
     include_usage: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What was submitted beside what `Job` has; sealed with the job's id as it is stored."""
+
+    request_sealed: str
+    original_sealed: str | None
+    webhook_sealed: str | None
+    route: str
+    on_interrupt: str
+    include_usage: bool
+
+
 MOST_LOOKED_AT: Final = 50_000  # jobs of one filtered page: 60 ms in SQLite, 40 in PostgreSQL
 LARGEST_PAGE: Final = 32 * 1024 * 1024  # characters of sealed results
 
@@ -85,6 +97,10 @@ _ORIGINAL: Final = sa.select(chat_job.c.original_sealed).where(
     chat_job.c.id == sa.bindparam("job_id")
 )
 _REQUEST: Final = sa.select(chat_job.c.request_sealed).where(
+    chat_job.c.id == sa.bindparam("job_id")
+)
+
+_SENT: Final = sa.select(*[chat_job.c[name] for name in Sent.__dataclass_fields__]).where(
     chat_job.c.id == sa.bindparam("job_id")
 )
 
@@ -155,6 +171,12 @@ def request_of(tx: sa.Connection, job_id: str) -> str | None:
     """The sealed body that the upstream gets; None when there is no such job."""
     sealed: str | None = tx.execute(_REQUEST, {"job_id": job_id}).scalar()
     return sealed
+
+
+def sent_of(tx: sa.Connection, job_id: str) -> Sent | None:
+    """All that it takes to submit the same again; None when there is no such job."""
+    row = tx.execute(_SENT, {"job_id": job_id}).first()
+    return Sent(*row) if row else None
 
 
 def original_of(tx: sa.Connection, job_id: str) -> str | None:

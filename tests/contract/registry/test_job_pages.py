@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 from typing import Any
 
@@ -13,7 +12,7 @@ from services.registry.chat.jobs import Jobs
 from shared.domain import GateReason, JobState
 from shared.store.jobs import Evidence, Page
 from tests.contract.registry.browser import Browser
-from tests.contract.registry.conftest import CHAT, Registry
+from tests.contract.registry.conftest import Registry
 from tests.contract.registry.test_provider_pages import SCRIPT, shown
 
 HREF = re.compile(r'href="/jobs/(chatcmpl-[0-9A-Z]{26})"')
@@ -217,30 +216,3 @@ def test_what_a_provider_sent_of_odd_types_does_not_take_the_page_away(
         job = registry.submit(f"{slug}/m", who="ann")
         registry.completed(job["id"], result)
         assert ann.get(f"/jobs/{job['id']}").status_code == 200, result
-
-
-def test_running_again_submits_the_same_in_the_background(
-    registry: Registry, slug: str, ann: Browser
-) -> None:
-    job = registry.submit(
-        f"{slug}/m",
-        who="ann",
-        seed=5,
-        metadata={"run": "1"},
-        service_tier="flex",
-        background_options={"timeout": 77, "on_unavailable": "fail"},
-    )
-    body = ann.get(f"/jobs/{job['id']}/request").get_json()
-    assert body["background_options"] == {"timeout": 77, "on_unavailable": "fail"}
-    answer = ann.call("POST", CHAT, body)
-    assert answer.status_code == 202, answer.text
-    again = answer.get_json()
-    assert again["id"] != job["id"]
-    same = ("model", "metadata", "service_tier")
-    assert {name: again[name] for name in same} == {name: job[name] for name in same}
-    sent = [Jobs(registry.parts).request(one["id"], caller_of(registry)) for one in (job, again)]
-    assert json.loads(sent[0]) == json.loads(sent[1])
-
-
-def caller_of(registry: Registry) -> Any:
-    return registry.parts.authenticator.caller_with(registry.keys["admin"])

@@ -104,11 +104,11 @@ async function remove() {
 /** Submit the same again, and go there; a lost answer must not make two jobs of it. */
 async function again() {
   announce(say("submitting"));
-  const body = await call("GET", `/jobs/${id}/request`);
   const key = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16)).join("");
-  const response = await open("POST", CHATS, { body, headers: { "Idempotency-Key": key } });
+  const headers = { Accept: "application/json", "Idempotency-Key": key };
+  const response = await open("POST", `/jobs/${id}/again`, { headers });
   leaving.abort();
-  location.assign(`/jobs/${response.headers.get("Location").split("/").pop()}`);
+  location.assign(response.headers.get("Location"));
 }
 
 document.addEventListener("click", async (event) => {
