@@ -45,7 +45,7 @@ COLUMNS = (
 def command(
     session: Session, limit: int, since: int | None, until: int | None, **wanted: Any
 ) -> None:
-    """Show who changed what: providers, keys, sign-ins. For admins."""
+    """Show who changed what: providers, keys, others' jobs, sign-ins. For admins."""
     query = {**wanted, "from": since, "to": until}
     found = session.api.pages(ROUTE, most=limit, **query)
     session.out.entries(found, COLUMNS, empty="Nothing of that kind was done.")

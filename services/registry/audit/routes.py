@@ -73,7 +73,8 @@ def blueprint(parts: Parts) -> Blueprint:
     def show_audit(query: dict[str, Any]) -> Response:
         """The audit trail, newest first. For admins.
 
-        Changes of providers and keys, and logins, each written together with what it tells of.
+        Changes of providers, keys and other owners' jobs, and logins, each written together with
+        what it tells of.
         """
         require_admin()
         found, has_more = service.page(

@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 import sqlalchemy as sa
 
+from services.registry import trail
 from services.registry.chat.documents import SETTLED, Seen, circumstances
 from services.registry.chat.views import COMPLETIONS, Naming
 from services.registry.parts import Parts
+from shared import ids
 from shared.errors import InvalidValue
-from shared.store import jobs
+from shared.store import audit, jobs
 from shared.store.access import Caller
+from shared.store.audit import Action, Actor
 from shared.store.jobs import MOST_LOOKED_AT, Attempt, Job, Page, Wanted
 
 
@@ -19,6 +22,7 @@ class Jobs:
     """Use cases of jobs over the parts of one process. All raise NotFound and StoreUnavailable.
 
     A job is named by its id as callers know it; another owner's is not found, except by admins.
+    What they do to it is in the audit trail; what owners do with their own is not.
     """
 
     def __init__(self, parts: Parts, naming: Naming = COMPLETIONS) -> None:
@@ -99,6 +103,7 @@ class Jobs:
     def cancel(self, job_id: str, caller: Caller) -> Seen:
         """The job, terminal now; unchanged when it was before. Raises InvalidValue."""
         bare, now, retention = self._naming.bare(job_id), self._parts.now(), self._parts.retention
+        actor = trail.actor(caller)
 
         def cancel(tx: sa.Connection) -> tuple[bool, Seen]:
             job = self._mine(tx, bare, caller)
@@ -109,6 +114,8 @@ class Jobs:
                     param="id",
                 )
             ended = jobs.cancel(tx, bare, now=now, retention=retention)
+            if ended:
+                _tell(tx, actor, Action.JOB_CANCEL, job, at=now)
             return ended, (self._mine(tx, bare, caller), SETTLED)
 
         ended, found = self._transactions.write(cancel)
@@ -119,11 +126,13 @@ class Jobs:
     def delete(self, job_id: str, caller: Caller) -> None:
         """Forget the job; a live one is cancelled first."""
         bare, now, retention = self._naming.bare(job_id), self._parts.now(), self._parts.retention
+        actor = trail.actor(caller)
 
         def delete(tx: sa.Connection) -> bool:
-            self._mine(tx, bare, caller)
+            job = self._mine(tx, bare, caller)
             ended = jobs.cancel(tx, bare, now=now, retention=retention)
             jobs.delete(tx, bare)
+            _tell(tx, actor, Action.JOB_DELETE, job, at=now)
             return ended
 
         if self._transactions.write(delete):
@@ -131,10 +140,10 @@ class Jobs:
 
     def annotate(self, job_id: str, caller: Caller, metadata: Mapping[str, str]) -> Seen:
         """The job with other metadata."""
-        bare, now = self._naming.bare(job_id), self._parts.now()
+        bare, now, actor = self._naming.bare(job_id), self._parts.now(), trail.actor(caller)
 
         def annotate(tx: sa.Connection) -> Seen:
-            self._mine(tx, bare, caller)
+            _tell(tx, actor, Action.JOB_UPDATE, self._mine(tx, bare, caller), at=now)
             jobs.set_metadata(tx, bare, metadata)
             job = self._mine(tx, bare, caller)
             return job, circumstances(tx, job, now=now)
@@ -168,3 +177,10 @@ class Jobs:
         if job is None:
             raise self._naming.unknown(self._naming.named(bare))
         return job
+
+
+def _tell(tx: sa.Connection, actor: Actor, action: Action, job: Job, *, at: float) -> None:
+    """Add to the trail what is done to the job, as it was before, of another owner."""
+    if actor.owner != job.owner:
+        told = {"owner": job.owner, "state": job.state.value}
+        audit.append(tx, actor, action, at=at, subject=ids.COMPLETION + job.id, detail=told)

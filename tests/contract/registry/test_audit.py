@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from shared.store.audit import Action
 from shared.store.schema import audit
 from tests.contract.registry.browser import Browser
-from tests.contract.registry.conftest import Registry, refused
+from tests.contract.registry.conftest import CHAT, Registry, refused
 
 AUDIT = "/v1/audit"
 SECRET = "sk-a-provider-key-that-nobody-may-read"
@@ -121,6 +121,39 @@ def test_a_test_of_unsaved_values_is_told(registry: Registry) -> None:
     body = {"name": "t", "endpoint": "http://10.0.0.9", "api_key": SECRET}
     asked = registry.post("/v1/providers/test", body, Prefer="respond-async").get_json()
     assert told(trail(registry, subject=asked["id"])) == [("provider.test", {})]
+
+
+def test_what_an_admin_does_to_anothers_job_is_told_with_its_owner(
+    registry: Registry, slug: str
+) -> None:
+    job = registry.submit(f"{slug}/m", who="ann")
+    path = f"{CHAT}/{job['id']}"
+    assert registry.post(path, {"metadata": {"seen": "yes"}}).status_code == 200
+    for _ in range(2):  # twice is once
+        assert registry.post(f"{path}/cancel", None).status_code == 200
+    assert registry.call("DELETE", path).status_code == 200
+    response = registry.submit(f"{slug}/m", who="ann")["id"].replace("chatcmpl-", "resp_")
+    assert registry.call("DELETE", f"/v1/responses/{response}").status_code == 200
+    entries = trail(registry, subject=job["id"])
+    assert told(entries) == [
+        ("job.update", {"owner": "ann", "state": "queued"}),
+        ("job.cancel", {"owner": "ann", "state": "queued"}),
+        ("job.delete", {"owner": "ann", "state": "cancelled"}),
+    ]
+    assert {entry["actor"]["owner"] for entry in entries} == {"admin"}
+    same = response.replace("resp_", "chatcmpl-")
+    assert [action for action, _ in told(trail(registry, subject=same))] == ["job.delete"]
+
+
+def test_what_owners_do_with_their_own_jobs_fills_no_trail(registry: Registry, slug: str) -> None:
+    for who in ("ann", "admin"):
+        job = registry.submit(f"{slug}/m", who=who)
+        path = f"{CHAT}/{job['id']}"
+        assert registry.post(path, {"metadata": {}}, who=who).status_code == 200
+        assert registry.post(f"{path}/cancel", None, who=who).status_code == 200
+        assert registry.call("DELETE", path, who=who).status_code == 200
+        refused(registry.call("DELETE", path, who="ben"), 404, "not_found")
+        assert trail(registry, subject=job["id"]) == []
 
 
 def test_logins_failures_and_logouts_are_told(registry: Registry) -> None:
