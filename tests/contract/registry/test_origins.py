@@ -51,6 +51,15 @@ def test_other_names_are_refused_on_every_path(registry: Registry, host: str, pa
     refused(ask(registry, client, path, Host=host), 400, "invalid_value", "Host")
 
 
+def test_prometheus_may_call_a_registry_by_any_name_inside_but_not_without_a_key(
+    registry: Registry,
+) -> None:
+    client = served(registry, public_hosts="dragoman.example.com")
+    inside = {"Host": "registry-1:8642"}
+    assert ask(registry, client, "/metrics", **inside).status_code == 200
+    assert client.get("/metrics", headers=inside).status_code == 401
+
+
 def test_without_the_setting_any_name_is_served(registry: Registry) -> None:
     assert registry.get("/v1/models", Host="any.test").status_code == 200
 
