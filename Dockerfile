@@ -48,5 +48,8 @@ ENV PATH=/app/.venv/bin:$PATH \
 WORKDIR /var/lib/dragoman
 USER 10001:10001
 EXPOSE 8642
+# Of whatever this container was started as; docker-compose.yml and Kubernetes have checks of their own.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --start-interval=1s \
+    CMD ["python", "-P", "-m", "deploy.container", "healthy"]
 ENTRYPOINT ["python", "-P", "-m", "deploy.container"]
 CMD ["--help"]

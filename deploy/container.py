@@ -2,7 +2,7 @@
 
     python -P -m deploy.container registry         one process of the table, by its name
     python -P -m deploy.container migrate …        what `./dragoman migrate …` does
-    python -P -m deploy.container healthy NAME     for health checks: exit status 0 or 1
+    python -P -m deploy.container healthy [NAME]   for health checks: exit status 0 or 1
 
 A service announces itself as it does to the local runner, here into a file. Health of a service
 means that it has got so far; a registry must answer, too. That the others go on is watched from
@@ -28,7 +28,8 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
     name, *rest = arguments or ["--help"]
     if name != "healthy":
         _become([name, *rest], environ)
-    return 0 if healthy(rest[0] if rest else "", environ) else 1
+    asked = rest[0] if rest else _started_as()
+    return 0 if asked is None or healthy(asked, environ) else 1
 
 
 def _become(arguments: list[str], environ: Mapping[str, str]) -> NoReturn:
@@ -39,6 +40,7 @@ def _become(arguments: list[str], environ: Mapping[str, str]) -> NoReturn:
         if process.name == arguments[0] and process.module is not None:
             descriptor = os.open(_ready_file(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             os.set_inheritable(descriptor, True)
+            _service_file().write_text(process.name, "utf-8")
             command = process.command()
             os.execve(command[0], command, {**environ, READY_FD: str(descriptor)})
     command = (sys.executable, str(ROOT / "dragoman"), *arguments)
@@ -67,8 +69,20 @@ def healthy(name: str, environ: Mapping[str, str]) -> bool:
         connection.close()
 
 
+def _started_as() -> str | None:
+    """The service of this container; None where it runs a command."""
+    try:
+        return _service_file().read_text("utf-8")
+    except FileNotFoundError:
+        return None
+
+
 def _ready_file() -> Path:
     return Path(tempfile.gettempdir()) / "dragoman-ready"
+
+
+def _service_file() -> Path:
+    return Path(tempfile.gettempdir()) / "dragoman-service"
 
 
 if __name__ == "__main__":

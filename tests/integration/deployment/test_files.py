@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -215,17 +213,3 @@ def test_every_variable_of_the_composition_is_in_the_page_about_it(
         name: default or "*empty*" for name, default in known.items()
     }
     assert set(rows) == set(known)
-
-
-def test_the_compose_command_accepts_it() -> None:
-    """Where there is one; it needs no engine for that."""
-    asked = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False) if (
-        shutil.which("docker")
-    ) else None  # fmt: skip
-    if asked is None or asked.returncode != 0:
-        pytest.skip("no docker compose here")
-    told = subprocess.run(
-        ["docker", "compose", "config", "--format", "json"], cwd=ROOT, capture_output=True,
-        check=True,
-    )  # fmt: skip
-    assert len(json.loads(told.stdout)["services"]) == 10

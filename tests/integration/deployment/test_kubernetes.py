@@ -17,6 +17,9 @@ from shared.secret_files import FILES
 from tests.compose_file import ROOT, documents
 
 FOLDER = ROOT / "deploy" / "kubernetes"
+# Applied by hand, where the cluster has what they need.
+OPTIONAL = {"autoscaling.yaml", "podmonitor.yaml"}
+METRICS_PORT = 9464
 SETTINGS = {setting.variable for setting in config.SETTINGS.values()} | set(FILES)
 
 
@@ -82,6 +85,53 @@ def test_every_variable_is_a_setting_and_each_pod_sees_its_own_secrets(
             assert environment["DRAGOMAN_KEYRING"]["valueFrom"]["secretKeyRef"]["key"]
 
 
+def test_every_process_that_counts_is_scraped_with_the_token_and_by_nobody_else(
+    pods: dict[str, Any], manifests: dict[str, list[Any]]
+) -> None:
+    ((monitor,),) = (manifests["podmonitor.yaml"],)
+    scraped = {one["port"] for one in monitor["spec"]["podMetricsEndpoints"]}
+    for one in monitor["spec"]["podMetricsEndpoints"]:
+        assert one["authorization"]["credentials"] == {"name": "metrics", "key": "metrics_token"}
+    found = {}
+    for name, pod in pods.items():
+        (container,) = pod["containers"]
+        environment = {entry["name"]: entry.get("value") for entry in container["env"]}
+        found[name] = {port["name"] for port in container.get("ports", ())} & scraped
+        assert ("DRAGOMAN_METRICS_TOKEN_FILE" in environment) == bool(found[name]), name
+        if found[name] == {"metrics"}:
+            assert container["ports"] == [{"name": "metrics", "containerPort": METRICS_PORT}]
+            assert environment["DRAGOMAN_METRICS_LISTEN"] == f"0.0.0.0:{METRICS_PORT}"
+    workers = {"chat-worker", "discovery-worker"}
+    assert found == {name: set() for name in ("beat", "migrate")} | {"registry": {"http"}} | {
+        name: {"metrics"} for name in workers
+    }
+    policies = {one["metadata"]["name"]: one["spec"] for one in manifests["network.yaml"]}
+    (rule,) = policies["metrics"]["ingress"]
+    assert {port["port"] for port in rule["ports"]} == scraped
+    assert len(rule["from"]) == 1
+
+
+def test_what_runs_twice_survives_a_drained_node_and_scales_by_what_it_fills(
+    manifests: dict[str, list[Any]],
+) -> None:
+    everything = [one for found in manifests.values() for one in found]
+
+    def named(kind: str) -> dict[str, Any]:
+        return {one["metadata"]["name"]: one["spec"] for one in everything if one["kind"] == kind}
+
+    deployments, budgets = named("Deployment"), named("PodDisruptionBudget")
+    twice = {name for name, one in deployments.items() if one["replicas"] > 1}
+    scalers = named("HorizontalPodAutoscaler")
+    assert twice == set(budgets) == set(scalers) == {"registry", "chat-worker"}
+    for name in twice:
+        own = {"matchLabels": {"app.kubernetes.io/name": name}}
+        assert budgets[name] == {"minAvailable": 1, "selector": own}
+        (spread,) = deployments[name]["template"]["spec"]["topologySpreadConstraints"]
+        assert spread["labelSelector"] == own
+        assert scalers[name]["scaleTargetRef"]["name"] == name
+        assert scalers[name]["minReplicas"] == deployments[name]["replicas"]
+
+
 def test_every_secret_that_is_used_is_made(
     pods: dict[str, Any], manifests: dict[str, list[Any]]
 ) -> None:
@@ -115,7 +165,9 @@ def test_every_pod_meets_the_restricted_standard(pods: dict[str, Any]) -> None:
 
 def test_everything_that_is_listed_is_there(manifests: dict[str, list[Any]]) -> None:
     listed = set(kustomization(manifests)["resources"])
-    assert listed | {"kustomization.yaml"} == set(manifests)
+    assert listed | {"kustomization.yaml"} | OPTIONAL == set(manifests)
+    page = (ROOT / "docs" / "kubernetes.md").read_text("utf-8")
+    assert all(name in page for name in OPTIONAL)
     assert re.search(r"^deploy/kubernetes/secrets/$", (ROOT / ".gitignore").read_text(), re.M)
 
 

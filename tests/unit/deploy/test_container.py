@@ -30,6 +30,14 @@ def test_a_service_says_itself_that_its_configuration_is_unusable(tmp_path: Path
     ended = run("beat", env={"TMPDIR": str(tmp_path), "DRAGOMAN_PORT": "0"})
     assert (ended.returncode, ended.stderr.partition(":")[0]) == (78, "DRAGOMAN_PORT")
     assert run("healthy", "beat", env={"TMPDIR": str(tmp_path)}).returncode == 1
+    # The image's own check, which is not told what runs.
+    assert run("healthy", env={"TMPDIR": str(tmp_path)}).returncode == 1
+    (tmp_path / "dragoman-ready").write_bytes(b"\n")
+    assert run("healthy", env={"TMPDIR": str(tmp_path)}).returncode == 0
+
+
+def test_a_container_that_runs_a_command_is_well_while_it_runs(tmp_path: Path) -> None:
+    assert run("healthy", env={"TMPDIR": str(tmp_path)}).returncode == 0
 
 
 def test_a_command_is_what_dragoman_makes_of_it() -> None:
