@@ -5,11 +5,11 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, request
+from flask import Blueprint, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from services.registry import problems
-from services.registry.console.pages import Console, finish, is_fragment, to_login
+from services.registry.console.pages import Console, finish, is_for_a_person, is_fragment, to_login
 from shared.crypto import SealBroken
 from shared.errors import CodedError, InvalidApiKey
 
@@ -24,12 +24,7 @@ def add(routes: Blueprint, console: Console) -> None:
             return told
         if isinstance(error, InvalidApiKey):
             return to_login()
-        page = console.render(
-            "error.html",
-            told.status_code,
-            title=HTTPStatus(told.status_code).phrase,
-            message=error.message,
-        )
+        page = _page(console, HTTPStatus(told.status_code), error.message)
         if "Retry-After" in told.headers:
             page.headers["Retry-After"] = told.headers["Retry-After"]
         return page
@@ -40,15 +35,19 @@ def add(routes: Blueprint, console: Console) -> None:
         if request.path.startswith("/v1/") or is_fragment() or not is_for_a_person():
             return problems.of_error(problems.coded(raised))
         message = f"Expected the address of a page, got {request.path[:200]}."
-        status = HTTPStatus.NOT_FOUND
-        return finish(console.render("error.html", status, title=status.phrase, message=message))
+        return finish(_page(console, HTTPStatus.NOT_FOUND, message))
 
     # The application's own handlers name these classes, and the nearest class wins.
     for kind in (CodedError, SealBroken, HTTPException, Exception):
         routes.register_error_handler(kind, shown)
 
 
-def is_for_a_person() -> bool:
-    """Whether whoever asks would rather have a page than JSON."""
-    offered = ("text/html", "application/json")
-    return bool(request.accept_mimetypes.best_match(offered) == "text/html")
+def _page(console: Console, status: HTTPStatus, message: str) -> Response:
+    """The error among the other pages, for whoever is signed in; else alone."""
+    if "session" not in g:
+        try:
+            g.session = console.parts.authenticator.session_of(request)
+        except CodedError:  # nobody, or the database is away: what happened first is told
+            g.session = None
+    template = "error.html" if g.session is not None else "error_alone.html"
+    return console.render(template, status, title=status.phrase, message=message)

@@ -9,9 +9,8 @@ from flask import Blueprint, Response, g, redirect, request
 
 from services.registry import answers, problems, sessions, trail
 from services.registry.authentication import Session
-from services.registry.console import faults
 from services.registry.console.attempts import Attempts
-from services.registry.console.pages import HOME, LOGIN, Console, place
+from services.registry.console.pages import HOME, LOGIN, Console, is_for_a_person, place
 from shared import live
 from shared.errors import CodedError, InsufficientScope, InvalidApiKey, RateLimited
 from shared.store import audit, console_sessions
@@ -52,7 +51,7 @@ def add(routes: Blueprint, console: Console) -> None:
         token = _begin(caller)
         secure = request.is_secure
         answer: Any = redirect(place(request.form.get("next")), 303)
-        if not faults.is_for_a_person():
+        if not is_for_a_person():
             answer = answers.json_answer(
                 {"object": "session", "csrf_token": sessions.csrf_token(token)}
             )
@@ -72,7 +71,7 @@ def add(routes: Blueprint, console: Console) -> None:
 
     def _refused(error: CodedError) -> Response:
         told = problems.of_error(error)
-        if not faults.is_for_a_person():
+        if not is_for_a_person():
             return told
         message = _EXPECTED if isinstance(error, InvalidApiKey) else error.message
         answer = page(told.status_code, message)

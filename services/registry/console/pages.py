@@ -78,7 +78,7 @@ class Console:
     def signed_in(self, view: View) -> View:
         """The view, for whoever has logged in; others are sent to the login, and back after it.
 
-        A script that fetches a part of a page gets 401 instead: it must not lose what is typed.
+        A script gets 401 instead: it must not lose what is typed.
         """
         return self._guarded(view, admin=False)
 
@@ -92,7 +92,7 @@ class Console:
             try:
                 session = self.parts.authenticator.session_of(request)
             except InvalidApiKey:
-                if is_fragment():
+                if is_fragment() or not is_for_a_person():
                     raise
                 return to_login()
             g.session, g.caller = session, session.caller
@@ -113,6 +113,12 @@ def is_fragment() -> bool:
     What stands around them need not be in the answer.
     """
     return FRAGMENT in request.headers
+
+
+def is_for_a_person() -> bool:
+    """Whether whoever asks would rather have a page than JSON."""
+    offered = ("text/html", "application/json")
+    return bool(request.accept_mimetypes.best_match(offered) == "text/html")
 
 
 def to_login() -> AnyResponse:

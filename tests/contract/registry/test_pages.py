@@ -10,11 +10,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from services.registry.console.pages import HEADERS
+from shared.errors import StoreUnavailable
 from tests.contract.registry.browser import Browser
 from tests.contract.registry.conftest import Registry, refused
 
 NOBODYS = "01J00000000000000000000000"
 OPEN = {"/login", "/logout", "/console/static/<version>/<path:path>"}
+CALLS = {"/jobs/<job_id>/again"}  # of scripts, told of by tests of their own
 ADMINS = {"/providers/new", "/providers/<reference>/edit", "/keys", "/audit"}
 
 
@@ -102,7 +104,7 @@ def pages(registry: Registry) -> dict[str, str | None]:
     """The rule of every page that needs a login → the name of its parameter."""
     found = {}
     for rule in registry.app.url_map.iter_rules():
-        if rule.endpoint.startswith("console.") and rule.rule not in OPEN:
+        if rule.endpoint.startswith("console.") and rule.rule not in OPEN | CALLS:
             assert "GET" in (rule.methods or ())
             (*names,) = rule.arguments
             found[rule.rule] = names[0] if names else None
@@ -258,3 +260,25 @@ def test_an_address_that_no_page_has_is_a_page_for_a_person_and_a_document_for_a
     assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
     refused(browser.get("/v1/nope"), 404, "not_found")
     refused(browser.get("/nope", Accept="application/json"), 404, "not_found")
+
+
+def test_an_error_stands_among_the_other_pages_for_whoever_is_signed_in(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, stranger = Browser(registry).sign_in("ann"), Browser(registry)
+    for path, status in (("/nope", 404), ("/jobs/nope", 404), ("/keys", 403), ("/jobs?x=1", 400)):
+        answer = ann.get(path)
+        assert answer.status_code == status, path
+        for part in ('href="/models"', 'action="/logout"', "To the first page"):
+            assert part in answer.text, path
+        assert 'href="/audit"' not in answer.text, path
+    assert "/logout" not in stranger.get("/nope").text
+
+    def away(*_: object) -> None:
+        raise StoreUnavailable("It is away.")
+
+    monkeypatch.setattr(registry.parts.authenticator, "caller_in", away)
+    for path, status in (("/nope", 404), ("/jobs", 503)):
+        answer = ann.get(path)
+        assert (answer.status_code, answer.mimetype) == (status, "text/html"), path
+        assert "/logout" not in answer.text

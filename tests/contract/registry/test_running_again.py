@@ -152,6 +152,7 @@ def test_it_is_refused_without_the_pages_token_to_strangers_and_where_the_provid
     job = registry.submit(f"{slug}/m", who="ann")
     path, script = f"/jobs/{job['id']}/again", {"Accept": "application/json"}
     assert ann.call("POST", path, **{"X-CSRF-Token": "none"}).status_code == 403
+    refused(Browser(registry).call("POST", path, **script), 401, "invalid_api_key")
     ben = Browser(registry).sign_in("ben")
     refused(ben.call("POST", path, **script), 404, "not_found")
     registry.call("DELETE", f"/v1/providers/{slug}")
