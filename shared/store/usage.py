@@ -37,15 +37,22 @@ LATENCIES: Final = tuple(f"latency_{number:02}" for number in range(LATENCY_BUCK
 Key = tuple[int, str, str, str, str]  # the values of `KEYS`
 
 _KEYS: Final = [usage_hour.c[name] for name in KEYS]
-_THESE: Final = sa.select(*_KEYS).where(sa.tuple_(*_KEYS).in_(sa.bindparam("rows", expanding=True)))
+# Column by column, which may find more than was asked for: SQLite serves no list of tuples from an
+# index, and read the whole table for every batch of ended jobs.
+_OF_OWNERS: Final = (
+    usage_hour.c.hour.in_(sa.bindparam("hours", expanding=True)),
+    usage_hour.c.owner.in_(sa.bindparam("owners", expanding=True)),
+)
+_THESE: Final = sa.select(*_KEYS).where(
+    *_OF_OWNERS, usage_hour.c.model.in_(sa.bindparam("models", expanding=True))
+)
 _LISTED: Final = sa.select(model.c.provider_id, model.c.upstream_id).where(
-    sa.tuple_(model.c.provider_id, model.c.upstream_id).in_(sa.bindparam("pairs", expanding=True))
+    model.c.provider_id.in_(sa.bindparam("providers", expanding=True)),
+    model.c.upstream_id.in_(sa.bindparam("models", expanding=True)),
 )
 _ROWS: Final = (
     sa.select(usage_hour.c.hour, usage_hour.c.owner, sa.func.count())
-    .where(
-        sa.tuple_(usage_hour.c.hour, usage_hour.c.owner).in_(sa.bindparam("owners", expanding=True))
-    )
+    .where(*_OF_OWNERS)
     .group_by(usage_hour.c.hour, usage_hour.c.owner)
 )
 
@@ -106,18 +113,20 @@ def add(tx: sa.Connection, used: Iterable[Used]) -> None:
 
 def _bounded(tx: sa.Connection, totals: Mapping[Key, dict[str, int]]) -> dict[Key, dict[str, int]]:
     """The totals, those of made-up names under one where an owner has many of them this hour."""
-    known = {tuple(row) for row in tx.execute(_THESE, {"rows": list(totals)})}
+    hours, owners, _, _, models = (list(set(column)) for column in zip(*totals, strict=True))
+    place = {"hours": hours, "owners": owners}
+    known = {tuple(row) for row in tx.execute(_THESE, {**place, "models": models})}
     fresh = [key for key in totals if key not in known]
     pairs = {key: (key[3], key[4].partition("/")[2]) for key in fresh}
     if not pairs:
         return dict(totals)
-    found = tx.execute(_LISTED, {"pairs": list(set(pairs.values()))})
+    providers, models = (list(set(column)) for column in zip(*pairs.values(), strict=True))
+    found = tx.execute(_LISTED, {"providers": providers, "models": models})
     listed = {tuple(row) for row in found}
     made_up = sorted(key for key, pair in pairs.items() if pair not in listed)
     if not made_up:
         return dict(totals)
-    owners = list({key[:2] for key in made_up})
-    rows = {(hour, owner): count for hour, owner, count in tx.execute(_ROWS, {"owners": owners})}
+    rows = {(hour, owner): count for hour, owner, count in tx.execute(_ROWS, place)}
     bounded = dict(totals)
     for key in made_up:
         rows[key[:2]] = rows.get(key[:2], 0) + 1
