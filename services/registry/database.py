@@ -24,7 +24,7 @@ from sqlalchemy.pool import SingletonThreadPool
 
 from shared.config import Settings
 from shared.errors import StoreUnavailable
-from shared.store.database import UNAVAILABLE, Database, reason_of
+from shared.store.database import ANSWER_SECONDS, UNAVAILABLE, Database, reason_of
 
 T = TypeVar("T")
 Work = Callable[[sa.Connection], T]
@@ -55,7 +55,9 @@ def open_database(settings: Settings) -> Database:
     """The database with the connections that this process needs; checks nothing."""
     if settings.database_url.startswith("sqlite"):
         return Database(settings.database_url, pool=_OnePerThread)
-    return Database(settings.database_url, pool_size=POSTGRES_CONNECTIONS)
+    return Database(
+        settings.database_url, pool_size=POSTGRES_CONNECTIONS, answer_seconds=ANSWER_SECONDS
+    )
 
 
 def batch_memo(tx: sa.Connection) -> dict[Any, Any]:

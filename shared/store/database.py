@@ -20,9 +20,13 @@ from sqlalchemy.pool import Pool
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
+from shared.store.answering import bound_answers
+
 LOCK_TIMEOUT_MS: Final = 5_000
 LOCK_LOOK_MS: Final = 1
 IDLE_IN_TRANSACTION_MS: Final = 10_000
+# Three times what a statement may wait for a lock; what a service asks takes milliseconds.
+ANSWER_SECONDS: Final = 15.0
 MINIMUM_SQLITE: Final = (3, 35, 0)  # RETURNING
 LOCK_NOT_AVAILABLE: Final = "55P03"  # PostgreSQL's documentation, Appendix A
 
@@ -68,9 +72,19 @@ def _now_postgresql(_element: database_now, _compiler: SQLCompiler, **_: Any) ->
 
 
 class Database:
-    """One database and its pool of connections; safe to share between threads."""
+    """One database and its pool of connections; safe to share between threads.
 
-    def __init__(self, url: str, *, pool: type[Pool] | None = None, pool_size: int = 5) -> None:
+    A PostgreSQL that takes more than `answer_seconds` for a statement is away; None waits for ever.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool: type[Pool] | None = None,
+        pool_size: int = 5,
+        answer_seconds: float | None = None,
+    ) -> None:
         self.is_sqlite = url.startswith("sqlite")
         options: dict[str, Any] = {"poolclass": pool} if pool else {}
         if self.is_sqlite:
@@ -100,6 +114,8 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+        elif answer_seconds is not None:
+            bound_answers(self.engine, answer_seconds)
         self._writing = self.engine.execution_options(dragoman_write=True)
 
     @contextmanager

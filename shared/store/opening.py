@@ -12,7 +12,7 @@ from sqlalchemy.pool import Pool
 from shared.config import Settings, without_password
 from shared.crypto import SealBroken, Sealer, load_sealer, sealed_with
 from shared.errors import ConfigurationError, Faults
-from shared.store.database import UNAVAILABLE, Database, reason_of
+from shared.store.database import ANSWER_SECONDS, UNAVAILABLE, Database, reason_of
 from shared.store.schema import installation
 
 SCHEMA_REVISION = 5
@@ -36,7 +36,9 @@ def open_store(
     for check in also:
         faults.of(check)
     sealer = faults.of(partial(load_sealer, settings))
-    database = Database(settings.database_url, pool=pool, pool_size=pool_size)
+    database = Database(
+        settings.database_url, pool=pool, pool_size=pool_size, answer_seconds=ANSWER_SECONDS
+    )
     origin = f"DATABASE_URL ({without_password(settings.database_url)})"
     try:
         proofs = faults.of(partial(_check_schema, database, origin))

@@ -55,8 +55,8 @@ class Ways:
 class Connection:
     """A client's connection and the one to the server that belongs to it; `task` runs `join`."""
 
-    def __init__(self, ways: Ways, client: asyncio.StreamWriter, task: asyncio.Task[None]) -> None:
-        self.task = task
+    def __init__(self, ways: Ways, client: asyncio.StreamWriter) -> None:
+        self.task: asyncio.Task[None] | None = None
         self._ways = ways
         self._client = client
         self._server: asyncio.StreamWriter | None = None
@@ -78,7 +78,8 @@ class Connection:
         for writer in (self._client, self._server):
             if writer is not None:
                 reset(writer)
-        self.task.cancel()
+        if self.task is not None:
+            self.task.cancel()
 
     def forget(self, side: Side) -> None:
         """Close the half to which `side` leads; the other is never told."""

@@ -68,7 +68,7 @@ class FaultProxy:
         listening(self)
         await self._stopping.wait()
         self._unlisten()
-        tasks = [connection.task for connection in self._connections]
+        tasks = [connection.task for connection in self._connections if connection.task]
         self._reset(new=True)
         await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -104,14 +104,16 @@ class FaultProxy:
             connection.forget(side)
         return len(self._connections)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._resetting:
             reset(writer)
             return
-        connection = Connection(self._ways, writer, task)
+        connection = Connection(self._ways, writer)
+        # A task of our own: asyncio takes one of a server's that was cancelled for an error.
+        connection.task = self._loop.create_task(self._pass(connection, reader))
         self._connections.add(connection)
+
+    async def _pass(self, connection: Connection, reader: asyncio.StreamReader) -> None:
         try:
             await connection.join(reader, self._target)
         except (OSError, asyncio.CancelledError):  # one half was reset, or both shall be
