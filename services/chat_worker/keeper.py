@@ -194,9 +194,11 @@ class Keeper:
         self._engine.abandon(lost)
 
     def _write(self) -> None:
-        for batch, held in self._unwritten.write(renew=self._incarnation.renew):
+        for batch, finished in self._unwritten.write(renew=self._incarnation.renew):
+            held = finished.held
             self._reporter.ended(
-                [o.job_id for o in batch if o.fence in held and o.state is not JobState.QUEUED]
+                [o.job_id for o in batch if o.fence in held and o.state is not JobState.QUEUED],
+                hooked=finished.hooked,
             )
             if fenced := [o.job_id for o in batch if o.fence not in held]:
                 logger.warning("results came too late and were dropped", extra={"jobs": fenced})

@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 class Reporter(Protocol):
     """Who wants to know what was committed."""
 
-    def ended(self, job_ids: Sequence[str]) -> None:
-        """These jobs are terminal now."""
+    def ended(self, job_ids: Sequence[str], *, hooked: bool) -> None:
+        """These jobs are terminal now; `hooked`: the webhook of one may be due."""
 
     def more_work(self) -> None:
         """A full batch was claimed; there may be work for others too."""
@@ -89,7 +89,7 @@ class Tidying:
             swept = jobs.sweep(tx, now=self._clock(), retention=self._retention)
         _tell(swept)
         self._reporter.swept(swept)
-        self._reporter.ended(swept.ended)
+        self._reporter.ended(swept.ended, hooked=bool(swept.ended))
         return bool(swept.requeued)
 
     def _purge_batch(self) -> bool:

@@ -22,7 +22,7 @@ from shared.domain import JobState
 from shared.errors import Unstorable
 from shared.store import jobs
 from shared.store.database import UNAVAILABLE, Database
-from shared.store.jobs import Fence, Outcome, Retention
+from shared.store.jobs import Fence, Finished, Outcome, Retention
 
 BATCH: Final = 512
 KEEP_SECONDS: Final = 600.0
@@ -62,8 +62,8 @@ class Unwritten:
 
     def write(
         self, *, renew: Callable[[sa.Connection], bool]
-    ) -> Iterator[tuple[Sequence[Outcome], set[Fence]]]:
-        """Write what waits, the lease first in each batch; yields (batch, claims still held).
+    ) -> Iterator[tuple[Sequence[Outcome], Finished]]:
+        """Write what waits, the lease first in each batch; yields (batch, what became of it).
 
         Raises what an unavailable database raises, and whatever keeps even a bare failure from
         being stored; what was not written then stays.
@@ -74,7 +74,7 @@ class Unwritten:
             try:
                 with self._database.write() as tx:
                     renew(tx)
-                    held = self._finish(tx, batch)
+                    finished = self._finish(tx, batch)
             except UNAVAILABLE:
                 raise
             except Exception:
@@ -83,7 +83,7 @@ class Unwritten:
                 continue
             for _ in batch:
                 self._waiting.popleft()
-            yield batch, held
+            yield batch, finished
 
     def shed_old(self) -> None:
         """Give up the answers that waited for ten minutes, but not the fact of their end."""
@@ -98,7 +98,7 @@ class Unwritten:
                 self._waiting[place] = (since, replace(outcome, log_sealed=None))
                 logger.error("the chunks of a failure were given up", extra={"job": outcome.job_id})
 
-    def _finish(self, tx: sa.Connection, batch: Sequence[Outcome]) -> set[Fence]:
+    def _finish(self, tx: sa.Connection, batch: Sequence[Outcome]) -> Finished:
         # Inside the transaction: the key that sealed an answer minutes ago may be retired by now.
         renewed = [self._renewed(outcome) for outcome in batch]
         return jobs.finish(tx, renewed, now=self._clock(), retention=self._retention)
@@ -113,21 +113,19 @@ class Unwritten:
                     changes[column] = renewed
         return replace(outcome, **changes) if changes else outcome
 
-    def _one_by_one(
-        self, batch: Sequence[Outcome]
-    ) -> Iterator[tuple[Sequence[Outcome], set[Fence]]]:
+    def _one_by_one(self, batch: Sequence[Outcome]) -> Iterator[tuple[Sequence[Outcome], Finished]]:
         for outcome in batch:
             try:
-                held = self._alone(outcome)
+                finished = self._alone(outcome)
             except UNAVAILABLE:
                 raise
             except Exception:
                 self._waiting.rotate(-1)  # to the end: it must not hold up the others
                 raise
             self._waiting.popleft()
-            yield [outcome], held
+            yield [outcome], finished
 
-    def _alone(self, outcome: Outcome) -> set[Fence]:
+    def _alone(self, outcome: Outcome) -> Finished:
         try:
             with self._database.write() as tx:
                 return self._finish(tx, [outcome])

@@ -139,10 +139,10 @@ class ChatWorker:
         """Delete results past their time, soon."""
         self._keeper.purge()
 
-    def ended(self, job_ids: Sequence[str]) -> None:
-        """Tell waiting requests that these jobs are terminal, and send their webhooks."""
+    def ended(self, job_ids: Sequence[str], *, hooked: bool) -> None:
+        """Tell waiting requests that these jobs are terminal, and have webhooks looked for."""
         self._notices.send(live.ENDED, job_ids)
-        if job_ids:
+        if hooked:
             self._deliveries.ring()
 
     def more_work(self) -> None:

@@ -8,12 +8,23 @@ therefore costs nothing: a living worker renews long before the second lease is 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.store.database import database_now
 from shared.store.schema import leader, worker
+
+# Built once: every batch of a worker's writes begins with it.
+_RENEW: Final = (
+    sa.update(worker)
+    .where(worker.c.id == sa.bindparam("its_id"))
+    .values(
+        lease_until=database_now() + sa.bindparam("seconds", type_=sa.Double()), suspect_since=None
+    )
+    .returning(worker.c.id)
+)
 
 
 def register(tx: sa.Connection, worker_id: str, *, host: str, pid: int, seconds: float) -> None:
@@ -33,13 +44,7 @@ def register(tx: sa.Connection, worker_id: str, *, host: str, pid: int, seconds:
 
 def renew(tx: sa.Connection, worker_id: str, *, seconds: float) -> bool:
     """Renew and clear suspicion; False when the worker was declared dead meanwhile."""
-    statement = (
-        sa.update(worker)
-        .where(worker.c.id == worker_id)
-        .values(lease_until=database_now() + seconds, suspect_since=None)
-        .returning(worker.c.id)
-    )
-    return tx.execute(statement).first() is not None
+    return tx.execute(_RENEW, {"its_id": worker_id, "seconds": seconds}).first() is not None
 
 
 def withdraw(tx: sa.Connection, worker_id: str) -> None:

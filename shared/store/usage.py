@@ -11,7 +11,7 @@ to the hour and not listed are counted as one (docs/decisions/0013).
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -36,6 +36,16 @@ COUNTS: Final = ("requests", "failures", "unknown_usage", "prompt_tokens", "comp
 LATENCIES: Final = tuple(f"latency_{number:02}" for number in range(LATENCY_BUCKETS))
 Key = tuple[int, str, str, str, str]  # the values of `KEYS`
 
+
+def _adding(insert: Callable[[sa.Table], Any]) -> sa.Insert:
+    fresh = insert(usage_hour)
+    sums = {name: usage_hour.c[name] + fresh.excluded[name] for name in (*COUNTS, *LATENCIES)}
+    statement: sa.Insert = fresh.on_conflict_do_update(index_elements=list(KEYS), set_=sums)
+    return statement
+
+
+# Built once: putting this together costs 1.5 ms, running it 0.1.
+_ADD: Final = {"sqlite": _adding(sqlite.insert), "postgresql": _adding(postgresql.insert)}
 _KEYS: Final = [usage_hour.c[name] for name in KEYS]
 # Column by column, which may find more than was asked for: SQLite serves no list of tuples from an
 # index, and read the whole table for every batch of ended jobs.
@@ -99,16 +109,9 @@ def add(tx: sa.Connection, used: Iterable[Used]) -> None:
     if not totals:
         return
     totals = _bounded(tx, totals)
-    insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
-    fresh = insert(usage_hour)
-    names = (*COUNTS, *LATENCIES)
-    statement = fresh.on_conflict_do_update(
-        index_elements=list(KEYS),
-        set_={name: usage_hour.c[name] + fresh.excluded[name] for name in names},
-    )
     # Sorted, so that two workers that lock the same rows cannot wait for each other.
     rows = [{**dict(zip(KEYS, key, strict=True)), **totals[key]} for key in sorted(totals)]
-    tx.execute(statement, rows)
+    tx.execute(_ADD[tx.dialect.name], rows)
 
 
 def _bounded(tx: sa.Connection, totals: Mapping[Key, dict[str, int]]) -> dict[Key, dict[str, int]]:

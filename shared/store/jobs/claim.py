@@ -10,7 +10,7 @@ time, so that no job is poisoned for having run beside one that kills its worker
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import sqlalchemy as sa
@@ -20,15 +20,11 @@ from shared.store.jobs import gates, lanes
 from shared.store.jobs.lanes import SUSPECT_LOSSES
 from shared.store.jobs.rows import ClaimedJob, Retention, Target
 from shared.store.jobs.submit import fail_of_deleted_provider
-from shared.store.schema import chat_job, provider
+from shared.store.schema import chat_job
 
 CLAIM_LOCK: Final = 0x647261676F6D616E  # "dragoman"; any constant that nobody else uses
 
 _HAS_WORK = sa.text("SELECT 1 FROM chat_job WHERE state = 'queued' LIMIT 1")
-# 2 is SUSPECT_LOSSES, literal as the condition of its partial index.
-_SUSPECT_RUNS = sa.text(
-    "SELECT 1 FROM chat_job WHERE losses >= 2 AND state = 'in_progress' LIMIT 1"
-)
 # Built once: putting a statement together costs more than running it.
 _TAKE: Final = (
     sa.update(chat_job)
@@ -63,9 +59,6 @@ _TAKE: Final = (
         chat_job.c.publishing,
     )
 )
-_TARGETS: Final = sa.select(*[provider.c[name] for name in Target.__dataclass_fields__]).where(
-    provider.c.id.in_(sa.bindparam("provider_ids", expanding=True))
-)
 _LOCK: Final = sa.select(sa.func.pg_advisory_xact_lock(CLAIM_LOCK))
 
 
@@ -92,16 +85,18 @@ def claim(
     """
     if tx.dialect.name != "sqlite":
         tx.execute(_LOCK)
-    allowed = SUSPECT_LOSSES if tx.execute(_SUSPECT_RUNS).first() else MAX_LOSSES
-    view = lanes.View(want, now, allowed)
     found = tx.execute(lanes.LANES).all()
     if not found:
         return []
+    allowed = SUSPECT_LOSSES if found[0].suspect_runs else MAX_LOSSES
+    view = lanes.View(want, now, allowed)
+    targets = {}
     for about in lanes.facts(tx, [lane.provider_id for lane in found]):
         if about.deleted_at is not None:
             fail_of_deleted_provider(tx, about.id, now=now, retention=retention)
         elif about.enabled:
             view.rooms[about.id] = lanes.room_of(about, view)
+            targets[about.id] = Target(*[getattr(about, name) for name in lanes.TARGET])
     open_lanes = [lane for lane in found if lane.provider_id in view.rooms]
     chosen = lanes.choose(tx, open_lanes, view, turn=turn)
     if not chosen:
@@ -109,14 +104,18 @@ def claim(
     probes = {of: room.probe for of, room in view.rooms.items() if room.probe is not None}
     for provider_id in sorted(probes):  # in the order in which whoever ends calls locks gates
         gates.set_probe(tx, provider_id, probes[provider_id])
-    return _take(tx, [head.id for head in chosen], worker_id=worker_id, now=now)
+    return _take(tx, [head.id for head in chosen], targets, worker_id=worker_id, now=now)
 
 
 def _take(
-    tx: sa.Connection, chosen: Sequence[str], *, worker_id: str, now: float
+    tx: sa.Connection,
+    chosen: Sequence[str],
+    targets: Mapping[str, Target],
+    *,
+    worker_id: str,
+    now: float,
 ) -> Sequence[ClaimedJob]:
     rows = tx.execute(_TAKE, {"chosen": chosen, "claimer": worker_id, "now": now}).all()
-    targets = _targets(tx, {row.provider_id for row in rows})
     jobs = [
         ClaimedJob(
             id=row.id,
@@ -141,8 +140,3 @@ def _take(
     ]
     place = {job_id: number for number, job_id in enumerate(chosen)}
     return sorted(jobs, key=lambda job: place[job.id])
-
-
-def _targets(tx: sa.Connection, provider_ids: Iterable[str]) -> dict[str, Target]:
-    rows = tx.execute(_TARGETS, {"provider_ids": list(provider_ids)})
-    return {row.id: Target(*row) for row in rows}

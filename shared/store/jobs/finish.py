@@ -6,9 +6,9 @@ dropped, its attempt is still written, because the money may have been spent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,8 +16,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from shared.domain import JobState
 from shared.store import deliveries, usage
 from shared.store.jobs import gates
-from shared.store.jobs.held import FENCED, fence_row, still_held
-from shared.store.jobs.rows import Fence, Outcome, Retention
+from shared.store.jobs.held import FENCED, fence_row
+from shared.store.jobs.rows import Evidence, Fence, Finished, Outcome, Retention
 from shared.store.schema import chat_job, job_attempt, provider
 
 # One statement for any number of rows: an UPDATE … RETURNING for each cost 0.9 ms of CPU a job.
@@ -65,35 +65,62 @@ _TAKING_JOBS: Final = sa.select(provider.c.id, provider.c.revision).where(
     provider.c.deleted_at.is_(None),
     provider.c.enabled.is_(True),
 )
-_ACCOUNTS: Final = sa.select(
-    chat_job.c.id, chat_job.c.owner, chat_job.c.key_id, chat_job.c.provider_id, chat_job.c.model
-).where(chat_job.c.id.in_(sa.bindparam("job_ids", expanding=True)))
-# Locked against a delete only: an attempt that is written beside one would never be deleted.
-_EXISTING: Final = (
-    sa.select(chat_job.c.id)
+# All that a batch needs of its rows. Locked in the order of the ids, so that two who lock the same
+# rows cannot wait for each other; against a delete as well: an attempt that is written beside one
+# would never be deleted. (No lock on SQLite, where the whole transaction holds it.)
+_ROWS: Final = (
+    sa.select(
+        chat_job.c.id,
+        chat_job.c.worker_id,
+        chat_job.c.attempt,
+        chat_job.c.state,
+        chat_job.c.owner,
+        chat_job.c.key_id,
+        chat_job.c.provider_id,
+        chat_job.c.model,
+        chat_job.c.webhook_sealed.is_not(None).label("hooked"),
+    )
     .where(chat_job.c.id.in_(sa.bindparam("job_ids", expanding=True)))
     .order_by(chat_job.c.id)
-    .with_for_update(read=True, key_share=True)
+    .with_for_update(key_share=True)
 )
+# A batch that is tried again after an unclear commit must not count the money twice.
+_RECORD: Final = {
+    name: insert(job_attempt)
+    .on_conflict_do_nothing()
+    .returning(job_attempt.c.job_id, job_attempt.c.attempt)
+    for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+_EVIDENCE: Final = tuple(Evidence.__dataclass_fields__)
 
 
 def finish(
     tx: sa.Connection, outcomes: Sequence[Outcome], *, now: float, retention: Retention
-) -> set[Fence]:
-    """End these claims; returns those whose row was still held, the others were fenced."""
-    held = still_held(tx, [outcome.fence for outcome in outcomes], lock=True)
+) -> Finished:
+    """End these claims."""
+    found = tx.execute(_ROWS, {"job_ids": list({outcome.job_id for outcome in outcomes})})
+    rows = {row.id: row for row in found}
+    held = {
+        (row.id, row.worker_id, row.attempt)
+        for row in rows.values()
+        if row.state == JobState.IN_PROGRESS
+    }.intersection(outcome.fence for outcome in outcomes)
     outcomes = _asked_anew(tx, outcomes)
     ends = [o for o in outcomes if o.fence in held and o.state is not JobState.QUEUED]
     returns = [o for o in outcomes if o.fence in held and o.state is JobState.QUEUED]
+    hooked = [o.job_id for o in ends if rows[o.job_id].hooked]
     if ends:
         tx.execute(_END, [_end_row(o, now=now, retention=retention) for o in ends])
-        deliveries.open_for(tx, [o.job_id for o in ends], now=now)
+    if hooked:
+        deliveries.open_for(tx, hooked, now=now)
     if returns:
         tx.execute(_REQUEUE, [_return_row(o) for o in returns])
-    recorded = _record(tx, outcomes, held)
-    usage.add(tx, _used(tx, [o for o in outcomes if o.fence[::2] in recorded], held, now=now))
+    # A job may have been deleted while it ran: of that one nothing is written.
+    recorded = _record(tx, [o for o in outcomes if o.job_id in rows], held)
+    counted = [o for o in outcomes if o.fence[::2] in recorded]
+    usage.add(tx, [_used(o, rows[o.job_id], held, now=now) for o in counted])
     gates.apply(tx, [o.gate for o in outcomes if o.gate is not None], now=now)
-    return held
+    return Finished(held, bool(hooked))
 
 
 def _asked_anew(tx: sa.Connection, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
@@ -155,47 +182,30 @@ def _record(
             "attempt": outcome.attempt,
             "worker_id": outcome.worker_id,
             "fenced": outcome.fence not in held,
-            **{
-                name: getattr(outcome.evidence, name)
-                for name in outcome.evidence.__dataclass_fields__
-            },
+            **{name: getattr(outcome.evidence, name) for name in _EVIDENCE},
         }
         for outcome in outcomes
         if outcome.evidence is not None
     ]
-    if any(row["fenced"] for row in rows):  # it may have been deleted while it ran
-        found = tx.execute(_EXISTING, {"job_ids": [row["job_id"] for row in rows]})
-        existing = set(found.scalars())
-        rows = [row for row in rows if row["job_id"] in existing]
     if not rows:
         return set()
-    insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
-    # A batch that is tried again after an unclear commit must not count the money twice.
-    statement = insert(job_attempt).on_conflict_do_nothing()
-    written = tx.execute(statement.returning(job_attempt.c.job_id, job_attempt.c.attempt), rows)
+    written = tx.execute(_RECORD[tx.dialect.name], rows)
     return {(job_id, attempt) for job_id, attempt in written}
 
 
-def _used(
-    tx: sa.Connection, outcomes: Sequence[Outcome], held: set[Fence], *, now: float
-) -> Iterator[usage.Used]:
-    """What these attempts add to the totals of whoever asked for them."""
-    if not outcomes:
-        return
-    rows = tx.execute(_ACCOUNTS, {"job_ids": [outcome.job_id for outcome in outcomes]})
-    accounts = {row.id: row for row in rows}
-    for outcome in outcomes:
-        evidence, account = outcome.evidence, accounts[outcome.job_id]
-        assert evidence is not None  # noqa: S101 - it was recorded
-        yield usage.Used(
-            owner=account.owner,
-            key_id=account.key_id,
-            provider_id=account.provider_id,
-            model=account.model,
-            at=now,
-            ended=outcome.fence in held and outcome.state is not JobState.QUEUED,
-            completed=outcome.state is JobState.COMPLETED,
-            seconds=evidence.ended_at - evidence.started_at,
-            prompt_tokens=evidence.prompt_tokens,
-            completion_tokens=evidence.completion_tokens,
-        )
+def _used(outcome: Outcome, row: sa.Row[Any], held: set[Fence], *, now: float) -> usage.Used:
+    """What this attempt adds to the totals of whoever asked for it."""
+    evidence = outcome.evidence
+    assert evidence is not None  # noqa: S101 - it was recorded
+    return usage.Used(
+        owner=row.owner,
+        key_id=row.key_id,
+        provider_id=row.provider_id,
+        model=row.model,
+        at=now,
+        ended=outcome.fence in held and outcome.state is not JobState.QUEUED,
+        completed=outcome.state is JobState.COMPLETED,
+        seconds=evidence.ended_at - evidence.started_at,
+        prompt_tokens=evidence.prompt_tokens,
+        completion_tokens=evidence.completion_tokens,
+    )

@@ -16,6 +16,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from shared.domain import MAX_LOSSES
+from shared.store.jobs.rows import Target
+from shared.store.schema import provider
 
 SUSPECT_LOSSES: Final = MAX_LOSSES - 1
 TIERS: Final = ("priority", "default", "flex")  # strict: the next only when this has nothing
@@ -23,6 +25,7 @@ URGENT_READ: Final = 1_000  # of those that do not wait for a closed gate, at le
 FIRST_READ: Final = 8  # rows of a lane, at least; more are read where the lane holds more
 
 # Columns by lookups, not by a join: PostgreSQL expects a hundred lanes and would read the table.
+# 2 is SUSPECT_LOSSES, literal as the condition of its partial index.
 LANES: Final = sa.text(
     """
     WITH RECURSIVE lane(id) AS (
@@ -41,28 +44,38 @@ LANES: Final = sa.text(
     )
     SELECT (SELECT service_tier FROM chat_job WHERE id = lane.id) AS service_tier,
         (SELECT provider_id FROM chat_job WHERE id = lane.id) AS provider_id,
-        (SELECT owner FROM chat_job WHERE id = lane.id) AS owner
+        (SELECT owner FROM chat_job WHERE id = lane.id) AS owner,
+        EXISTS (
+            SELECT 1 FROM chat_job WHERE losses >= 2 AND state = 'in_progress'
+        ) AS suspect_runs
     FROM lane WHERE lane.id IS NOT NULL
     """
 )
-_PROVIDERS: Final = sa.text(
-    """
-    SELECT provider.id, provider.enabled, provider.deleted_at, provider.max_concurrency,
-        gate.reason AS gate_reason, gate.closed_until AS gate_closed_until,
-        (
-            SELECT count(*) FROM chat_job AS probe
-            WHERE probe.id = gate.probe_job AND probe.state = 'in_progress'
-        ) AS probing,
-        CASE WHEN provider.max_concurrency IS NULL THEN 0 ELSE (
-            SELECT count(*) FROM chat_job AS running
-            WHERE running.state = 'in_progress' AND running.provider_id = provider.id
-        ) END AS running
-    FROM provider
-    LEFT JOIN provider_gate AS gate
-        ON gate.provider_id = provider.id AND gate.provider_revision = provider.revision
-    WHERE provider.id IN :provider_ids
-    """
-).bindparams(sa.bindparam("provider_ids", expanding=True, type_=sa.Text()))
+TARGET: Final = tuple(Target.__dataclass_fields__)
+_PROVIDERS: Final = (
+    sa.text(
+        """
+        SELECT provider.id, provider.slug, provider.chat_url, provider.models_url,
+            provider.api_key_sealed, provider.api_key_fingerprint, provider.options,
+            provider.revision, provider.enabled, provider.deleted_at, provider.max_concurrency,
+            gate.reason AS gate_reason, gate.closed_until AS gate_closed_until,
+            (
+                SELECT count(*) FROM chat_job AS probe
+                WHERE probe.id = gate.probe_job AND probe.state = 'in_progress'
+            ) AS probing,
+            CASE WHEN provider.max_concurrency IS NULL THEN 0 ELSE (
+                SELECT count(*) FROM chat_job AS running
+                WHERE running.state = 'in_progress' AND running.provider_id = provider.id
+            ) END AS running
+        FROM provider
+        LEFT JOIN provider_gate AS gate
+            ON gate.provider_id = provider.id AND gate.provider_revision = provider.revision
+        WHERE provider.id IN :provider_ids
+        """
+    )
+    .bindparams(sa.bindparam("provider_ids", expanding=True, type_=sa.Text()))
+    .columns(options=provider.c.options.type)
+)
 _MAY_START: Final = "not_before <= :now AND deadline > :now AND losses < :losses_allowed"
 _OLDEST: Final = f"""
     SELECT id, owner, losses, on_unavailable FROM chat_job
@@ -136,7 +149,7 @@ class View:
 
 
 def facts(tx: sa.Connection, provider_ids: Iterable[str]) -> Sequence[sa.Row[Any]]:
-    """State, limit, gate and running calls of these providers."""
+    """Target, state, limit, gate and running calls of these providers."""
     return tx.execute(_PROVIDERS, {"provider_ids": sorted(set(provider_ids))}).all()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -207,6 +207,17 @@ class Outcome:
     def fence(self) -> Fence:
         """What names the claim that ended."""
         return self.job_id, self.worker_id, self.attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What became of a batch of ends: claims whose row was `held`, the others were fenced.
+
+    `hooked` says that a job with a webhook ended: a delivery is due.
+    """
+
+    held: Set[Fence]
+    hooked: bool
 
 
 @dataclass(frozen=True, slots=True)

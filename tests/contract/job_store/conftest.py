@@ -109,8 +109,8 @@ class Store:
     def finish(self, *outcomes: Outcome) -> set[str]:
         """The ids of the jobs whose claim still held."""
         with self.database.write() as tx:
-            held = jobs.finish(tx, outcomes, now=self.now, retention=RETENTION)
-        return {job_id for job_id, _, _ in held}
+            finished = jobs.finish(tx, outcomes, now=self.now, retention=RETENTION)
+        return {job_id for job_id, _, _ in finished.held}
 
     def sweep(self) -> jobs.Swept:
         with self.database.write() as tx:

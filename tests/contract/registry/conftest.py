@@ -118,7 +118,7 @@ class Registry:
                 )
         outcome = Outcome(claimed.id, claimed.worker_id, claimed.attempt, state, **changes)
         with self.database.write() as tx:
-            ended = jobs.finish(tx, [outcome], now=self.parts.now(), retention=RETENTION)
+            ended = jobs.finish(tx, [outcome], now=self.parts.now(), retention=RETENTION).held
         assert len(ended) == 1
 
     def completed(self, job_id: str, result: Any) -> None:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from services.chat_worker.unwritten import Unwritten
 from shared.crypto import LOOK_SECONDS, Sealer, sealed_with
 from shared.domain import JobState
-from shared.store.jobs import Outcome, Retention
+from shared.store.jobs import Finished, Outcome, Retention
 from shared.store.schema import chat_job
 from shared.store.sealed import COLUMNS
 from tests import sealedrows
@@ -45,12 +45,12 @@ def test_a_kept_answer_is_sealed_anew_when_the_key_was_rotated_meanwhile(
     ]
     unwritten.add(kept[0])
     (before,) = unwritten.write(renew=lambda _tx: True)
-    assert before == ([kept[0]], {kept[0].fence})
+    assert before == ([kept[0]], Finished({kept[0].fence}, hooked=True))
     unwritten.add(kept[1])
     installation.rotate()
     now[0] += LOOK_SECONDS
     ((_, ended),) = unwritten.write(renew=lambda _tx: True)
-    assert ended == {kept[1].fence}
+    assert ended.held == {kept[1].fence}
     for column in (RESULT, LOG):
         stored = sealedrows.values(installation.database, column)[ROWS[1]]
         assert sealed_with(stored) == installation.keyring.primary
