@@ -55,8 +55,9 @@ _LAST_EVENT: Final = (
 )
 _REQUEST_ID: Final = (
     request_ids.HEADER,
-    {**TEXT, "maxLength": 128},
-    "an id of yours for this request, in the answer and in the log; else a new one",
+    TEXT,
+    "an id of yours for this request, in the answer and in the log; a new one stands for what is "
+    "not 1 to 128 printable ASCII characters",
 )
 _CSRF: Final = (
     sessions.HEADER,
