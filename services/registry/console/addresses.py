@@ -10,9 +10,8 @@ PROVIDERS: Final = "/providers"
 
 
 def provider_page(provider: Mapping[str, Any]) -> str:
-    """The path of a provider's page; `new` is the form's, so such a slug gives way to the id."""
-    slug = provider["slug"]
-    return f"{PROVIDERS}/{provider['id'] if slug == 'new' else slug}"
+    """The path of a provider's page."""
+    return f"{PROVIDERS}/{provider['slug']}"
 
 
 def host(url: str) -> str:

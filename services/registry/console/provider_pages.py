@@ -63,7 +63,7 @@ def add(routes: Blueprint, console: Console) -> None:
             following=queries.here(after=seen[-1][0].id) if has_more else None,
         )
 
-    @routes.get(f"{ROUTE}/new")
+    @routes.get(f"{ROUTE}/-/new")  # no slug begins so: `new` may be a provider's
     @console.admins_only
     def show_new_provider() -> Response:
         """The empty form."""

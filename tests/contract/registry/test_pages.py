@@ -17,7 +17,7 @@ from tests.contract.registry.conftest import Registry, refused
 NOBODYS = "01J00000000000000000000000"
 OPEN = {"/login", "/logout", "/console/static/<version>/<path:path>"}
 CALLS = {"/jobs/<job_id>/again"}  # of scripts, told of by tests of their own
-ADMINS = {"/providers/new", "/providers/<reference>/edit", "/keys", "/audit"}
+ADMINS = {"/providers/-/new", "/providers/<reference>/edit", "/keys", "/audit"}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.registry.providers import slugs
 from services.registry.providers.service import Providers
 from tests.contract.registry.browser import Browser
 from tests.contract.registry.conftest import Registry, refused
@@ -86,7 +87,7 @@ def test_without_any_provider_the_list_says_what_to_do(
     browser = Browser(registry).sign_in(who)
     text = shown(browser, "/providers")
     assert says in text
-    assert ("/providers/new" in browser.get("/providers").text) == (who == "admin")
+    assert ("/providers/-/new" in browser.get("/providers").text) == (who == "admin")
 
 
 def test_a_member_sees_a_provider_but_nothing_that_changes_it(
@@ -205,13 +206,20 @@ def test_the_form_shows_what_is_saved_and_its_revision(registry: Registry, admin
     assert re.search(r'name="options.total_timeout"[^>]*value=""[^>]*placeholder="600"', text)
 
 
-def test_a_provider_with_the_slug_of_the_form_is_reached_by_its_id(
+def test_a_provider_named_as_a_page_or_call_beside_it_is_reached_by_its_slug(
     registry: Registry, admin: Browser
 ) -> None:
-    made = registry.add(slug="new", name="Pages new", tags=["pages-new"])
-    assert listed(admin, "tag=pages-new") == [made["id"]]
-    assert "Pages new" in shown(admin, f"/providers/{made['id']}")
-    assert "Add a provider" in shown(admin, "/providers/new")
+    rules = [rule.rule.split("/") for rule in registry.app.url_map.iter_rules()]
+    beside = {parts[parts.index("providers") + 1] for parts in rules if "providers" in parts[:-1]}
+    words = {word for word in beside if slugs.is_slug(word)} | {"new"}
+    assert words - slugs.RESERVED == {"new", "resolve"}
+    for word in words - slugs.RESERVED:
+        registry.add(slug=word, name=f"Pages {word}")
+        assert f'href="/providers/{word}"' in admin.get(f"/providers?q=pages {word}").text
+        for path in (f"/providers/{word}", f"/providers/{word}/edit"):
+            assert f"Pages {word}" in shown(admin, path), path
+        assert registry.get(f"/v1/providers/{word}").get_json()["slug"] == word
+    assert "Add a provider" in shown(admin, "/providers/-/new")
 
 
 def test_a_part_that_did_not_change_is_not_sent_again(registry: Registry, ann: Browser) -> None:

@@ -42,7 +42,7 @@ def test_each_page_is_whole_for_everybody(
     visitor.enter(admins_session)
     for name, path in (
         ("providers", "/providers"),
-        ("provider-new", "/providers/new"),
+        ("provider-new", "/providers/-/new"),
         ("provider", f"/providers/{furnished}"),
         ("models", f"/models?provider={furnished}"),
     ):

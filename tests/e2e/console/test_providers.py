@@ -36,7 +36,7 @@ def test_a_refusal_stands_at_the_field_that_it_is_about(
 ) -> None:
     page = admin.page
     api.add_provider(name, "10.99.1.1:8000")
-    page.goto("/providers/new")
+    page.goto("/providers/-/new")
     save = page.get_by_role("button", name="Add the provider")
     with admin.refusals():
         save.click()
@@ -65,7 +65,7 @@ def test_a_refusal_stands_at_the_field_that_it_is_about(
 
 def test_where_an_endpoint_leads_is_told_while_it_is_typed(admin: Visitor) -> None:
     page = admin.page
-    page.goto("/providers/new")
+    page.goto("/providers/-/new")
     endpoint, will_call = page.get_by_label("Endpoint"), page.locator("#will-call")
     endpoint.press_sequentially("gpu.example.com/api/v1/chat/completions")
     expect(will_call).to_contain_text("https://gpu.example.com/api/v1/chat/completions")

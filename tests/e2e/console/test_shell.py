@@ -78,7 +78,7 @@ def test_a_session_that_ends_takes_nothing_of_what_was_typed(
     admin: Visitor, system: System, name: str
 ) -> None:
     page = admin.page
-    page.goto("/providers/new")
+    page.goto("/providers/-/new")
     page.get_by_label("Endpoint").fill("10.99.0.1:8000")
     page.get_by_label("Name", exact=True).fill(name)
     page.get_by_label("Tags").fill("kept over-the-login")
@@ -207,6 +207,6 @@ def test_a_member_is_shown_what_members_may_do_and_told_what_they_may_not(
     assert not {"Keys", "Audit"} & set(names_of(member.page))
     expect(member.page.get_by_role("link", name="Add a provider")).to_have_count(0)
     with member.refusals():
-        member.page.goto("/providers/new")
+        member.page.goto("/providers/-/new")
     expect(member.page.locator("h1")).to_have_text("Forbidden")
     member.look("forbidden")

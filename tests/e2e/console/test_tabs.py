@@ -20,7 +20,7 @@ def test_what_is_typed_outlives_a_login_in_another_tab(
     visit: Visit, system: System, name: str
 ) -> None:
     visitor = visit()
-    page = visitor.sign_in(system.admin_key, to="/providers/new")
+    page = visitor.sign_in(system.admin_key, to="/providers/-/new")
     page.get_by_label("Endpoint").fill("10.99.0.2:8000")
     page.get_by_label("Name", exact=True).fill(name)
     begin_session(visitor, system.admin_key)
@@ -34,7 +34,7 @@ def test_nothing_is_sent_in_the_name_of_somebody_else_who_signed_in_in_another_t
 ) -> None:
     made = api.http.post("/v1/keys", json={"name": name[:60], "owner": "tab", "role": "admin"})
     visitor = visit()
-    page = visitor.sign_in(system.admin_key, to="/providers/new")
+    page = visitor.sign_in(system.admin_key, to="/providers/-/new")
     page.get_by_label("Endpoint").fill("10.99.0.3:8000")
     page.get_by_label("Name", exact=True).fill(name)
     begin_session(visitor, made.json()["key"])
