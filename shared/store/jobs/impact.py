@@ -15,7 +15,10 @@ _COUNT: Final = sa.select(sa.func.count()).select_from(chat_job).where(_OF_PROVI
 _QUEUED: Final = _COUNT.where(sa.text("chat_job.state = 'queued'"))
 _RUNNING: Final = _COUNT.where(sa.text("chat_job.state = 'in_progress'"))
 _NEWEST: Final = (
-    sa.select(chat_job.c.created_at).where(_OF_PROVIDER).order_by(chat_job.c.id.desc()).limit(1)
+    sa.select(chat_job.c.created_at)
+    .where(_OF_PROVIDER, sa.text("chat_job.provider_id <> ''"))
+    .order_by(chat_job.c.id.desc())
+    .limit(1)
 )
 
 

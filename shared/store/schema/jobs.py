@@ -8,6 +8,8 @@ import sqlalchemy as sa
 
 from shared.store.schema.columns import count, flag, json_type, metadata, time, where
 
+UNCOMPLETED: Final = "store AND (state = 'failed' OR state = 'cancelled')"
+
 # Writers: registry and chat worker, each its own moves (`shared.domain.MOVES`). `id` is the bare
 # ULID: `chatcmpl-X` and later `resp_X` are two views of one row.
 chat_job = sa.Table(
@@ -63,7 +65,13 @@ chat_job = sa.Table(
         sqlite_where=sa.text("idempotency_key IS NOT NULL"),
         postgresql_where=sa.text("idempotency_key IS NOT NULL"),
     ),
+    # Lists and their filters. SQLite serves one of two states where the condition says OR, not IN.
     where("ix_chat_job_stored", "store", "owner", "id"),
+    where("ix_chat_job_stored_model", "store", "model", "id"),
+    where("ix_chat_job_stored_owner_model", "store", "owner", "model", "id"),
+    where("ix_chat_job_stored_owner_provider", "store", "owner", "provider_id", "id"),
+    where("ix_chat_job_uncompleted", UNCOMPLETED, "state", "id"),
+    where("ix_chat_job_uncompleted_owner", UNCOMPLETED, "owner", "state", "id"),
     where("ix_chat_job_lane", "state = 'queued'", "service_tier", "provider_id", "owner", "id"),
     where("ix_chat_job_queued", "state = 'queued'", "provider_id", "id"),
     where(
@@ -76,7 +84,9 @@ chat_job = sa.Table(
     where("ix_chat_job_running_worker", "state = 'in_progress'", "worker_id"),
     where("ix_chat_job_running_provider", "state = 'in_progress'", "provider_id"),
     where("ix_chat_job_suspect", "losses >= 2", "state"),
-    sa.Index("ix_chat_job_provider_id_id", "provider_id", "id"),
+    # Its condition holds for every row, and must be asked for: else SQLite takes this index, and
+    # reads all finished jobs of a provider, where a partial index holds the few that are live.
+    where("ix_chat_job_provider_id_id", "provider_id <> ''", "provider_id", "id"),
     where("ix_chat_job_expires_at", "expires_at IS NOT NULL", "expires_at"),
 )
 

@@ -57,6 +57,7 @@ event = sa.Table(
     time("at", nullable=False),
     sa.Column("detail", json_type()),  # what changed; only here, the stream stays thin
     sa.Index("ix_event_subject_seq", "subject", "seq"),
+    sa.Index("ix_event_type_seq", "type", "seq"),
 )
 
 # Writer: discovery worker. No row yet reads as `pending`.
