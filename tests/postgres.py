@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import LiteralString
 
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -175,6 +176,30 @@ class PostgresServer:
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGQUIT)
             process.wait(30)
+
+    def freeze(self) -> None:
+        """Stop every process of it, until `thaw`: connections are taken, nothing is answered."""
+        assert self._process is not None
+        server = psutil.Process(self._process.pid)
+        server.suspend()  # first: it starts no more children then
+        for child in server.children(recursive=True):
+            child.suspend()
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        server = psutil.Process(self._process.pid)
+        for process in (*server.children(recursive=True), server):
+            process.resume()
+
+    def read_only(self, *, on: bool) -> None:
+        """Refuse all writes, as a primary that became a standby does; every session ends."""
+        value = sql.SQL("on" if on else "off")
+        self.execute(sql.SQL("ALTER SYSTEM SET default_transaction_read_only = {}").format(value))
+        self.execute("SELECT pg_reload_conf()")
+        self.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
 
     def remove(self) -> None:
         """Stop it and delete its files."""

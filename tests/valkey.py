@@ -52,6 +52,16 @@ class OwnValkey:
         with redis.Redis(unix_socket_path=str(self.socket)) as client:
             client.flushall()
 
+    def fill(self) -> None:
+        """Let it refuse every write as one without memory does, until `empty`."""
+        with redis.Redis(unix_socket_path=str(self.socket)) as client:
+            client.config_set("maxmemory", "1")
+
+    def empty(self) -> None:
+        """Let it have memory again."""
+        with redis.Redis(unix_socket_path=str(self.socket)) as client:
+            client.config_set("maxmemory", "0")
+
     def stop(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End it; its files stay."""
         process, self.process = self.process, None

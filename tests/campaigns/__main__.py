@@ -12,30 +12,36 @@ from pathlib import Path
 from tests.campaigns import (
     blackholes_campaign,
     cancel_campaign,
+    database_campaign,
     events_campaign,
     faults_campaign,
     hostile_campaign,
     idempotency_campaign,
     mixed_campaign,
+    network_campaign,
     poison_campaign,
     rolling_campaign,
     rotation_campaign,
     silence_campaign,
+    valkey_campaign,
 )
 from tests.campaigns.checker import Finding, table
 
 CAMPAIGNS: dict[str, Callable[..., list[Finding]]] = {
     "blackholes": blackholes_campaign.run,
     "cancel": cancel_campaign.run,
+    "database": database_campaign.run,
     "events": events_campaign.run,
     "faults": faults_campaign.run,
     "hostile": hostile_campaign.run,
     "idempotency": idempotency_campaign.run,
     "mixed": mixed_campaign.run,
+    "network": network_campaign.run,
     "poison": poison_campaign.run,
     "rolling": rolling_campaign.run,
     "rotation": rotation_campaign.run,
     "silence": silence_campaign.run,
+    "valkey": valkey_campaign.run,
 }
 
 

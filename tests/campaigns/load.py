@@ -40,6 +40,7 @@ class Refused:
     mark: str
     at: float
     why: str
+    took: float = 0.0  # seconds from request to answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +128,16 @@ class Load:
             async with http.post(CHAT, json=chat_body(self._model, mark, **fields)) as answer:
                 document = await answer.json(content_type=None)
         except (*FAILURES, ValueError) as error:
-            self.refused.append(Refused(mark, at, f"{type(error).__name__}: {error}"))
+            why = f"{type(error).__name__}: {error}"
+            self.refused.append(Refused(mark, at, why, time.monotonic() - began))
             return
+        took = time.monotonic() - began
         if answer.status in (200, 202):
-            entry = Accepted(document["id"], mark, at, time.monotonic() - began)
+            entry = Accepted(document["id"], mark, at, took)
             (self.plain if kind == "p" else self.accepted).append(entry)
         else:
-            self.refused.append(Refused(mark, at, f"{answer.status} {document['error']['code']}"))
+            why = f"{answer.status} {document['error']['code']}"
+            self.refused.append(Refused(mark, at, why, took))
 
     async def _see(self, http: aiohttp.ClientSession) -> None:
         unseen: deque[str] = deque()

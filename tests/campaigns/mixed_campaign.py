@@ -87,7 +87,7 @@ def run(
             made.broken.append(repr(injector.error))
         table = JobTable(setting.system.database_url)
         noticed_late = noticed(table, SLOWEST)
-        return [*judge(played), noticed_late, stopped, _resumed(setting), made]
+        return [*judge(played), noticed_late, stopped, resumed(setting), made]
 
 
 def _scene(setting: Stage, hook: str) -> Scene:
@@ -209,7 +209,7 @@ def _finish(
     )
 
 
-def _resumed(setting: Stage) -> Finding:
+def resumed(setting: Stage) -> Finding:
     """Whoever is told by Valkey only is told again: a new provider's models are looked at."""
     finding = Finding("6", f"what did not resume within {RESUMED_SECONDS:g} s")
     provider = setting.system.api.add_provider("after all", setting.upstream.url)

@@ -12,7 +12,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+from tests.faultproxy import FaultProxy, fault_proxy
 from tests.simulators import Remote, spawned
 from tests.system import ROOT, System
 from tests.valkey import OwnValkey
@@ -70,10 +73,19 @@ class Extra:
 
 
 @dataclass(frozen=True, slots=True)
+class Network:
+    """What stands between the services and everything that they connect to."""
+
+    database: FaultProxy
+    valkey: FaultProxy
+    upstream: FaultProxy
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """Everything runs; `model` is what to ask for. `extra` is None without a second worker.
 
-    `environ` is for processes beside those of the runner.
+    `environ` is for processes beside those of the runner; `database_url` leads past the network.
     """
 
     system: System
@@ -82,13 +94,24 @@ class Stage:
     extra: Extra | None
     model: str
     environ: Mapping[str, str]
+    database_url: str
+    network: Network | None = None
 
 
 @contextmanager
 def stage(
-    folder: Path, *, env: Mapping[str, str] | None = None, second_worker: bool = True
+    folder: Path,
+    *,
+    env: Mapping[str, str] | None = None,
+    second_worker: bool = True,
+    database: str | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Iterator[Stage]:
-    """Start it all in `folder`; ends it all, also after an error."""
+    """Start it all in `folder`; ends it all, also after an error.
+
+    With the URL of a PostgreSQL `database`, it, Valkey and the upstream are reached through proxies
+    (`network`). `options` are those of the provider.
+    """
     with ExitStack() as stack:
         # A socket's path holds about 100 bytes, and a test's folder may be longer.
         short = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dragoman-")))
@@ -101,8 +124,19 @@ def stage(
             "DRAGOMAN_UNSTORED_RESULT_TTL": "604800",  # plain calls are compared at the end
             **(env or {}),
         }
+        endpoint, network = upstream.url, None
+        if database is not None:
+            network = Network(
+                stack.enter_context(fault_proxy(_place(database))),
+                stack.enter_context(fault_proxy(str(valkey.socket))),
+                stack.enter_context(fault_proxy(_place(upstream.url))),
+            )
+            settings["DATABASE_URL"] = _through(network.database, database)
+            settings["REDIS_URL"] = f"redis://127.0.0.1:{network.valkey.port}/0"
+            endpoint = _through(network.upstream, upstream.url)
         system = stack.enter_context(System(folder / "data", env=settings))
-        provider = system.api.add_provider("campaign", upstream.url)
+        chosen = {"options": dict(options)} if options else {}
+        provider = system.api.add_provider("campaign", endpoint, **chosen)
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("DRAGOMAN_")}
         own = {"DRAGOMAN_DATA_DIR": str(system.data_dir), "PYTHONPATH": str(ROOT)}
         allow = {"DRAGOMAN_OUTBOUND_ALLOW": "loopback", "DRAGOMAN_PORT": str(system.port)}
@@ -113,4 +147,18 @@ def stage(
             extra.start()
             stack.callback(extra.end, signal.SIGTERM)
         model = f"{provider['slug']}/sim-model"
-        yield Stage(system, upstream, valkey, extra, model, environ)
+        known = database or system.database_url
+        yield Stage(system, upstream, valkey, extra, model, environ, known, network)
+
+
+def _place(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    return parts.hostname, parts.port
+
+
+def _through(proxy: FaultProxy, url: str) -> str:
+    """The same URL by way of the proxy."""
+    host, port = _place(url)
+    return url.replace(f"{host}:{port}", f"127.0.0.1:{proxy.port}", 1)

@@ -1,0 +1,114 @@
+"""What a caller may be told while the database or Valkey is away: promises 6 and 7."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tests.campaigns.checker import Finding
+from tests.campaigns.load import Accepted, Refused
+
+if TYPE_CHECKING:
+    from tests.campaigns.outages import Lasted
+
+SUBMIT_SECONDS: Final = 0.25  # promise 6: p99 while Valkey is away
+HONEST: Final = "503 store_unavailable"
+SETTLED_SECONDS: Final = 0.3  # into an outage: what came before may still be under way
+# A statement of whom nothing is heard ends after 15 s, the connection that follows after 5 s.
+WAITED_SECONDS: Final = 25.0
+ENOUGH: Final = 20  # submissions of which a 99th is worth something
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The outages, and every submission's answer. `patience` stretches what must be quick."""
+
+    lasted: Sequence[Lasted]
+    accepted: Sequence[Accepted]
+    refused: Sequence[Refused]
+    patience: float = 1.0
+
+
+def judge(observed: Observed) -> list[Finding]:
+    """Each promise about outages."""
+    return [
+        _never_accepted(observed),
+        _honest(observed),
+        _waited(observed),
+        _quick(observed),
+        _resumed(observed),
+    ]
+
+
+def _during(lasted: Lasted, entry: Accepted | Refused) -> bool:
+    """Whether it was asked and answered while this lasted."""
+    return lasted.at + SETTLED_SECONDS <= entry.at and entry.at + entry.took <= lasted.until
+
+
+def _of(observed: Observed, away: str) -> list[Lasted]:
+    return [lasted for lasted in observed.lasted if lasted.away == away]
+
+
+def _never_accepted(observed: Observed) -> Finding:
+    finding = Finding("7", "submissions accepted while the database was away")
+    finding.broken += [
+        f"{entry.job_id} ({entry.mark}), {lasted.name}"
+        for lasted in _of(observed, "database")
+        for entry in observed.accepted
+        if _during(lasted, entry)
+    ]
+    return finding
+
+
+def _honest(observed: Observed) -> Finding:
+    away = _of(observed, "database")
+    said = [
+        (lasted, entry) for lasted in away for entry in observed.refused if _during(lasted, entry)
+    ]
+    slowest = max((entry.took for _, entry in said), default=0.0)
+    what = f"answers other than {HONEST} while the database was away"
+    finding = Finding("7", f"{what} ({len(said)} were it, the slowest took {slowest:.1f} s)")
+    finding.broken += [
+        f"{entry.mark}: {entry.why}, {lasted.name}" for lasted, entry in said if entry.why != HONEST
+    ]
+    return finding
+
+
+def _waited(observed: Observed) -> Finding:
+    """Whoever asks while the database is away is told so, however that came to be."""
+    bound = WAITED_SECONDS * observed.patience
+    answers: list[Accepted | Refused] = [*observed.accepted, *observed.refused]
+    finding = Finding("7", f"callers who waited over {bound:g} s while the database was away")
+    finding.broken += [
+        f"{entry.mark}: {entry.took:.1f} s, {lasted.name}"
+        for lasted in _of(observed, "database")
+        for entry in answers
+        if lasted.at <= entry.at <= lasted.until and entry.took > bound
+    ]
+    return finding
+
+
+def _quick(observed: Observed) -> Finding:
+    away = _of(observed, "valkey")
+    took = sorted(
+        entry.took for entry in observed.accepted if any(_during(lasted, entry) for lasted in away)
+    )
+    bound = SUBMIT_SECONDS * observed.patience
+    p99 = took[int(len(took) * 0.99)] if took else 0.0
+    what = f"submissions while Valkey was away beyond {bound:g} s at p99"
+    finding = Finding("6", f"{what} ({len(took)} took {p99 * 1000:.0f} ms)")
+    if away and len(took) < ENOUGH:
+        finding.broken.append(f"only {len(took)} were accepted")
+    elif p99 > bound:
+        finding.broken.append(f"{p99:.3f} s")
+    return finding
+
+
+def _resumed(observed: Observed) -> Finding:
+    took = [lasted.resumed for lasted in observed.lasted if lasted.resumed is not None]
+    finding = Finding(
+        "6", f"outages after which no work went on (the longest {max(took, default=0):.1f} s)"
+    )
+    finding.broken += [lasted.name for lasted in observed.lasted if lasted.resumed is None]
+    return finding
