@@ -17,6 +17,7 @@ from sqlalchemy import exc
 from shared.domain import EventType
 from shared.errors import ProviderNameTaken
 from shared.store import events
+from shared.store.prepared import Prepared
 from shared.store.schema import provider
 
 
@@ -57,8 +58,8 @@ class Provider:
 _COLUMNS = [provider.c[name] for name in Provider.__dataclass_fields__]
 # Built once: putting a statement together costs more than running it.
 _LIVING: Final = sa.select(*_COLUMNS).where(provider.c.deleted_at.is_(None))
-_BY_ID: Final = _LIVING.where(provider.c.id == sa.bindparam("wanted"))
-_BY_SLUG: Final = _LIVING.where(provider.c.slug == sa.bindparam("wanted"))
+_BY_ID: Final = Prepared(_LIVING.where(provider.c.id == sa.bindparam("wanted")))
+_BY_SLUG: Final = Prepared(_LIVING.where(provider.c.slug == sa.bindparam("wanted")))
 # What a tombstone lets go of: the key with all its traces, where the server was (its query may hold
 # a secret too), and what people wrote. Jobs need the id and the slug, people the name.
 _FORGOTTEN: Final[Mapping[str, Any]] = {
@@ -126,8 +127,8 @@ def by_slug(tx: sa.Connection, slug: str) -> Provider | None:
     return _one(tx, _BY_SLUG, slug)
 
 
-def _one(tx: sa.Connection, query: sa.Select[Any], wanted: str) -> Provider | None:
-    row = tx.execute(query, {"wanted": wanted}).first()
+def _one(tx: sa.Connection, query: Prepared, wanted: str) -> Provider | None:
+    row = query.first(tx, {"wanted": wanted})
     return _provider(row) if row else None
 
 

@@ -137,7 +137,7 @@ def page(
         if chosen and size > LARGEST_PAGE:
             break
         chosen.append(job_id)
-    rows = tx.execute(_THESE, {"job_ids": chosen}).mappings()
+    rows = tx.execute(_THESE, {"job_ids": chosen})
     shown = sorted((job_of(row) for row in rows), key=lambda job: job.id, reverse=newest_first)
     further = len(chosen) < len(found)
     return Page(shown, further or stopped_at is not None, None if further else stopped_at)

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from shared.domain import GateReason, JobState
 from shared.store.jobs.rows import Job
+from shared.store.prepared import Prepared
 from shared.store.schema import chat_job, provider, provider_gate, webhook_delivery
 
 POSITION_LIMIT: Final = 1_000
 
-_JOINED = ("provider_slug", "provider_enabled", "provider_limit", "gate_", "webhook")
-_JOB = [chat_job.c[name] for name in Job.__dataclass_fields__ if not name.startswith(_JOINED)]
-SHOWN = (
+# Those of the job's fields that are no columns of its own row.
+_ELSEWHERE: Final[Mapping[str, sa.ColumnElement[Any]]] = {
+    "provider_slug": provider.c.slug,
+    "provider_enabled": provider.c.enabled,
+    "provider_limit": provider.c.max_concurrency,
+    "gate_reason": provider_gate.c.reason,
+    "gate_closed_until": provider_gate.c.closed_until,
+    "gate_cause": provider_gate.c.cause,
+    "webhook": chat_job.c.webhook_sealed.is_not(None),
+    "webhook_status": webhook_delivery.c.status,
+    "webhook_tries": webhook_delivery.c.attempts,
+}
+_FIELDS: Final = tuple(Job.__dataclass_fields__)
+_STATE: Final = _FIELDS.index("state")
+_GATE_REASON: Final = _FIELDS.index("gate_reason")
+SHOWN: Final = (
     sa.select(
-        *_JOB,
-        provider.c.slug.label("provider_slug"),
-        provider.c.enabled.label("provider_enabled"),
-        provider.c.max_concurrency.label("provider_limit"),
-        provider_gate.c.reason.label("gate_reason"),
-        provider_gate.c.closed_until.label("gate_closed_until"),
-        provider_gate.c.cause.label("gate_cause"),
-        chat_job.c.webhook_sealed.is_not(None).label("webhook"),
-        webhook_delivery.c.status.label("webhook_status"),
-        webhook_delivery.c.attempts.label("webhook_tries"),
+        *[
+            _ELSEWHERE[name].label(name) if name in _ELSEWHERE else chat_job.c[name]
+            for name in _FIELDS
+        ]
     )
     .join(provider, provider.c.id == chat_job.c.provider_id)
     .outerjoin(
@@ -41,24 +49,25 @@ SHOWN = (
 _STATES: Final = sa.select(chat_job.c.id, chat_job.c.state, chat_job.c.version).where(
     chat_job.c.id.in_(sa.bindparam("job_ids", expanding=True))
 )
-_BY_ID: Final = SHOWN.where(chat_job.c.id == sa.bindparam("job_id"))
+_BY_ID: Final = Prepared(SHOWN.where(chat_job.c.id == sa.bindparam("job_id")))
+_OWNER: Final = _FIELDS.index("owner")
 
 
 def get(tx: sa.Connection, job_id: str, *, owner: str | None) -> Job | None:
     """The job of this owner (None: of any owner), or None."""
-    row = tx.execute(_BY_ID, {"job_id": job_id}).mappings().first()
-    if row is None or owner not in (None, row["owner"]):
+    row = _BY_ID.first(tx, {"job_id": job_id})
+    if row is None or owner not in (None, row[_OWNER]):
         return None
     return job_of(row)
 
 
-def job_of(row: sa.RowMapping) -> Job:
+def job_of(row: Sequence[Any]) -> Job:
     """The job in one row of `SHOWN`."""
-    values: dict[str, Any] = dict(row)
-    values["state"] = JobState(values["state"])
-    reason = values["gate_reason"]
-    values["gate_reason"] = GateReason(reason) if reason else None
-    return Job(**values)
+    values = list(row)
+    values[_STATE] = JobState(values[_STATE])
+    if (reason := values[_GATE_REASON]) is not None:
+        values[_GATE_REASON] = GateReason(reason)
+    return Job(*values)
 
 
 def states(tx: sa.Connection, job_ids: Iterable[str]) -> Mapping[str, tuple[JobState, int]]:
@@ -68,21 +77,23 @@ def states(tx: sa.Connection, job_ids: Iterable[str]) -> Mapping[str, tuple[JobS
 
 
 # The conditions are repeated literally: only so do the partial indexes serve them.
-_AHEAD: Final = sa.select(sa.func.count()).select_from(
-    sa.select(sa.literal_column("1"))
-    .select_from(chat_job)
-    .where(
-        sa.text("chat_job.state = 'queued'"),
-        chat_job.c.provider_id == sa.bindparam("provider_id"),
-        chat_job.c.id < sa.bindparam("job_id"),
+_AHEAD: Final = Prepared(
+    sa.select(sa.func.count()).select_from(
+        sa.select(sa.literal_column("1"))
+        .select_from(chat_job)
+        .where(
+            sa.text("chat_job.state = 'queued'"),
+            chat_job.c.provider_id == sa.bindparam("provider_id"),
+            chat_job.c.id < sa.bindparam("job_id"),
+        )
+        .limit(sa.literal_column(str(POSITION_LIMIT)))
+        .subquery()
     )
-    .limit(sa.literal_column(str(POSITION_LIMIT)))
-    .subquery()
 )
 _QUEUED: Final = sa.text(
     "SELECT count(*) FROM (SELECT 1 FROM chat_job WHERE state = 'queued' LIMIT :most) AS waiting"
 )
-_RUNNING: Final = (
+_RUNNING: Final = Prepared(
     sa.select(sa.func.count())
     .select_from(chat_job)
     .where(
@@ -99,7 +110,7 @@ def queue_position(tx: sa.Connection, job: Job) -> int | None:
     by itself.
     """
     place = {"provider_id": job.provider_id, "job_id": job.id}
-    count = tx.execute(_AHEAD, place).scalar_one()
+    ((count,),) = _AHEAD.all(tx, place)
     return None if count >= POSITION_LIMIT else int(count) + 1
 
 
@@ -110,4 +121,5 @@ def queued(tx: sa.Connection, *, most: int) -> int:
 
 def running_of(tx: sa.Connection, provider_id: str) -> int:
     """How many calls to this provider are under way."""
-    return int(tx.execute(_RUNNING, {"provider_id": provider_id}).scalar_one())
+    ((count,),) = _RUNNING.all(tx, {"provider_id": provider_id})
+    return int(count)

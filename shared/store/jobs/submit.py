@@ -13,9 +13,11 @@ from shared.errors import Cancelled, DeadlineExceeded, JobProviderDeleted
 from shared.store import deliveries
 from shared.store.jobs.ends import end
 from shared.store.jobs.rows import NewJob, Retention
+from shared.store.prepared import Prepared
 from shared.store.schema import chat_job, job_attempt, provider
 
 _GIVEN: Final = tuple(name for name in NewJob.__dataclass_fields__ if name != "provider_id")
+_NAMES: Final = tuple((f"new_{name}", name) for name in NewJob.__dataclass_fields__)
 _AT_FIRST: Final = {
     "state": JobState.QUEUED.value,
     "attempt": 0,
@@ -37,16 +39,20 @@ _SOURCE: Final = sa.select(
     provider.c.enabled.is_(True),
 )
 _INSERT: Final = {
-    name: insert(chat_job)
-    .from_select(["provider_id", *_GIVEN, *_AT_FIRST], _SOURCE, include_defaults=False)
-    .on_conflict_do_nothing()
-    .returning(chat_job.c.id)
+    name: Prepared(
+        insert(chat_job)
+        .from_select(["provider_id", *_GIVEN, *_AT_FIRST], _SOURCE, include_defaults=False)
+        .on_conflict_do_nothing()
+        .returning(chat_job.c.id)
+    )
     for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
 }
-_BY_KEY: Final = sa.select(chat_job.c.id, chat_job.c.body_fingerprint).where(
-    chat_job.c.owner == sa.bindparam("owner"),
-    chat_job.c.route == sa.bindparam("route"),
-    chat_job.c.idempotency_key == sa.bindparam("key"),
+_BY_KEY: Final = Prepared(
+    sa.select(chat_job.c.id, chat_job.c.body_fingerprint).where(
+        chat_job.c.owner == sa.bindparam("owner"),
+        chat_job.c.route == sa.bindparam("route"),
+        chat_job.c.idempotency_key == sa.bindparam("key"),
+    )
 )
 # A call under way may be billed although nobody waits for its answer any more, and so may one that
 # was lost before.
@@ -55,14 +61,14 @@ _BILLED: Final = sa.or_(chat_job.c.state == JobState.IN_PROGRESS, chat_job.c.int
 
 def insert(tx: sa.Connection, job: NewJob) -> bool:
     """Accept a job; False when its provider was deleted or disabled, or its key is in use."""
-    values = {f"new_{name}": getattr(job, name) for name in NewJob.__dataclass_fields__}
-    return tx.execute(_INSERT[tx.dialect.name], values).first() is not None
+    values = {given: getattr(job, name) for given, name in _NAMES}
+    return _INSERT[tx.dialect.name].first(tx, values) is not None
 
 
 def by_key(tx: sa.Connection, *, owner: str, route: str, key: str) -> tuple[str, str] | None:
     """Id and body fingerprint of the job that this owner submitted with this idempotency key."""
-    row = tx.execute(_BY_KEY, {"owner": owner, "route": route, "key": key}).first()
-    return (row.id, row.body_fingerprint) if row else None
+    row = _BY_KEY.first(tx, {"owner": owner, "route": route, "key": key})
+    return (row[0], row[1]) if row else None
 
 
 def cancel(tx: sa.Connection, job_id: str, *, now: float, retention: Retention) -> bool:
