@@ -4,6 +4,7 @@ rows     the shapes in which jobs enter and leave
 submit   accept, cancel, delete, and the ends that the registry writes
 read     what owners see
 history  what owners look back on: lists, requests, attempts
+filters  which jobs a list shows, and what an index does of that
 claim    which jobs a worker takes next
 lanes    whose turn it is: tiers, owners, providers' limits and gates
 held     which claims hold: (worker, attempt) fences every move of a worker
@@ -14,6 +15,7 @@ sweep    dead workers, deadlines, results past their time
 """
 
 from shared.store.jobs.claim import claim, has_work
+from shared.store.jobs.filters import Wanted
 from shared.store.jobs.finish import finish
 from shared.store.jobs.held import held_by, lost, publish
 from shared.store.jobs.history import (
@@ -22,7 +24,6 @@ from shared.store.jobs.history import (
     Page,
     Sent,
     StoredLog,
-    Wanted,
     attempts,
     log_of,
     original_of,

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
-from shared.domain import JobState
+from shared.store.jobs.filters import Condition, Wanted, filters_of
 from shared.store.jobs.read import SHOWN, job_of
 from shared.store.jobs.rows import Job
-from shared.store.schema import chat_job, job_attempt, provider
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which jobs a list shows; None lets everything pass, `owner` None is everybody's.
-
-    `provider` is an id or a slug, of deleted ones too.
-    """
-
-    owner: str | None
-    state: JobState | None = None
-    model: str | None = None
-    provider: str | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
+from shared.store.schema import chat_job, job_attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +67,7 @@ class Sent:
 
 
 MOST_LOOKED_AT: Final = 50_000  # jobs of one filtered page: 60 ms in SQLite, 40 in PostgreSQL
+FIRST_LOOKS: Final = (250, 5_000)  # where many jobs fit, these fill a page
 LARGEST_PAGE: Final = 32 * 1024 * 1024  # characters of sealed results
 
 _THESE: Final = SHOWN.where(chat_job.c.id.in_(sa.bindparam("job_ids", expanding=True)))
@@ -111,25 +97,16 @@ def page(
     """Up to `limit` jobs with `store: true`, behind the bare id `after`.
 
     Fewer, at least one, where their results are very large: a page is held in memory. Fewer, or
-    none, where the filters fit few of the next 50,000: no more are looked at.
+    none, where filters that no index serves fit few of the next 50,000: no more are looked at.
     """
-    order = chat_job.c.id.desc() if newest_first else chat_job.c.id
+    filters = filters_of(tx, wanted)
     # Literal, so that the partial index serves it.
-    there: list[sa.ColumnElement[bool] | sa.TextClause] = [sa.text("chat_job.store")]
+    there: list[Condition] = [sa.text("chat_job.store"), *filters.served]
     if wanted.owner is not None:
         there.append(chat_job.c.owner == wanted.owner)
     if after is not None:
         there.append(chat_job.c.id < after if newest_first else chat_job.c.id > after)
-    query = sa.select(chat_job.c.id, sa.func.length(chat_job.c.result_sealed)).where(*there)
-    stopped_at = None
-    if filters := _filters(tx, wanted):
-        last = sa.select(chat_job.c.id).where(*there).order_by(order).limit(2)
-        ahead = tx.execute(last.offset(MOST_LOOKED_AT - 1)).scalars().all()
-        if len(ahead) == 2:
-            stopped_at = ahead[0]
-            near = chat_job.c.id >= stopped_at if newest_first else chat_job.c.id <= stopped_at
-            filters.append(near)
-    found = tx.execute(query.where(*filters).order_by(order).limit(limit + 1)).all()
+    found, stopped_at = _found(tx, there, filters.others, limit + 1, newest_first=newest_first)
     chosen: list[str] = []
     size = 0
     for job_id, length in found[:limit]:
@@ -143,23 +120,34 @@ def page(
     return Page(shown, further or stopped_at is not None, None if further else stopped_at)
 
 
-def _filters(tx: sa.Connection, wanted: Wanted) -> list[sa.ColumnElement[bool]]:
-    filters: list[sa.ColumnElement[bool]] = []
-    for column in ("state", "model"):
-        if (value := getattr(wanted, column)) is not None:
-            filters.append(chat_job.c[column] == value)
-    if wanted.provider is not None:
-        named = sa.or_(provider.c.id == wanted.provider, provider.c.slug == wanted.provider)
-        filters.append(chat_job.c.provider_id.in_(sa.select(provider.c.id).where(named)))
-    return filters + [_noted(tx, key, value) for key, value in wanted.metadata.items()]
+def _found(
+    tx: sa.Connection,
+    there: Sequence[Condition],
+    others: Sequence[Condition],
+    most: int,
+    *,
+    newest_first: bool,
+) -> tuple[Sequence[Any], str | None]:
+    """Up to `most` ids and sizes, and the last that was looked at where that was not the end.
 
-
-def _noted(tx: sa.Connection, key: str, value: str) -> sa.ColumnElement[bool]:
-    if tx.dialect.name != "sqlite":
-        return sa.type_coerce(chat_job.c.metadata, postgresql.JSONB).contains({key: value})
-    # Not by a path: SQLite's cannot name every key (quotes, what JSON escapes).
-    member = sa.func.json_each(chat_job.c.metadata).table_valued("key", "value")
-    return sa.exists().where(member.c.key == key, member.c.value == value)
+    `there` is what the databases read in the order of the ids; `others` are looked for in that.
+    """
+    job_id = chat_job.c.id
+    order = job_id.desc() if newest_first else job_id
+    query = sa.select(job_id, sa.func.length(chat_job.c.result_sealed)).where(*there, *others)
+    query = query.order_by(order).limit(most)
+    if not others:
+        return tx.execute(query).all(), None
+    ahead = sa.select(job_id).where(*there).order_by(order).limit(2)
+    for looks in (*(few for few in FIRST_LOOKS if few < MOST_LOOKED_AT), MOST_LOOKED_AT):
+        last = tx.execute(ahead.offset(looks - 1)).scalars().all()
+        if len(last) < 2:
+            break
+        near = job_id >= last[0] if newest_first else job_id <= last[0]
+        found = tx.execute(query.where(near)).all()
+        if len(found) == most or looks == MOST_LOOKED_AT:
+            return found, last[0]
+    return tx.execute(query).all(), None
 
 
 def attempts(tx: sa.Connection, job_id: str) -> Sequence[Attempt]:
