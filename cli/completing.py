@@ -5,6 +5,7 @@ A completion that cannot be had is none: no message could be shown in the middle
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -17,6 +18,9 @@ from cli.session import App
 
 SECONDS: Final = 1
 MOST: Final = 100
+JOB: Final = "chatcmpl-"
+ID_LENGTH: Final = 26  # characters of a ULID
+_PART_OF_ID: Final = re.compile("[0-9A-Z]+")
 
 Found = list[CompletionItem[str]]
 Ask = Callable[[Callable[..., dict[str, Any]], str], Found]
@@ -52,7 +56,11 @@ def _models(get: Callable[..., dict[str, Any]], incomplete: str) -> Found:
 
 
 def _jobs(get: Callable[..., dict[str, Any]], incomplete: str) -> Found:
-    listed = get(CHAT, limit=MOST, order="desc")["data"]
+    # Ids are in the order of their times: what is typed of one says where its likes end.
+    typed = incomplete.removeprefix(JOB)
+    begun = incomplete.startswith(JOB) and _PART_OF_ID.fullmatch(typed)
+    after = JOB + typed.ljust(ID_LENGTH, "Z") if begun and len(typed) < ID_LENGTH else None
+    listed = get(CHAT, limit=MOST, order="desc", after=after)["data"]
     return [CompletionItem(row["id"], help=f"{row['status']} {row['model']}") for row in listed]
 
 

@@ -26,6 +26,7 @@ from cli.failures import NoKey
 USUAL_URL: Final = "http://127.0.0.1:8642"
 URL, API_KEY = VARIABLES = ("DRAGOMAN_URL", "DRAGOMAN_API_KEY")
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
+_BARE: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[\w.-]+)(:\d+)?(/[\w./-]*)?")  # a host, no scheme
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,512}")
 
 
@@ -103,15 +104,25 @@ def _plausible(key: str, origin: str) -> str:
 
 
 def _checked(url: str) -> str:
-    """The base of the API; `/v1`, which SDKs want in theirs, is taken off."""
+    """The base of the API; `/v1`, which SDKs want in theirs, is taken off.
+
+    Without a scheme this machine is meant by http; for others that would show a key to the network.
+    """
+    text = url.strip()
+    bare = _BARE.fullmatch(text) is not None
     try:
-        parts = urlsplit(url.strip())
+        parts = urlsplit(f"http://{text}" if bare else text)
         _ = parts.port
     except ValueError:
-        parts = urlsplit("")
+        parts, bare = urlsplit(""), False
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
         raise click.UsageError(
             "DRAGOMAN_URL, --url: expected http://host:port or https://host, got another text."
+        )
+    if bare and not is_loopback(parts.geturl()):
+        raise click.UsageError(
+            f"DRAGOMAN_URL, --url: expected http:// or https:// before {text}, got neither. Write "
+            f"https://{text}, or http://{text} where nobody can listen to the key."
         )
     path = parts.path.rstrip("/").removesuffix("/v1")
     return f"{parts.scheme}://{parts.netloc}{path}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import click
 
-from cli import completing, wording
+from cli import completing, routes, wording
+from cli.exits import Exit
+from cli.failures import Refused
 from cli.output import Column
 from cli.routes import LONGEST_WAIT, MOST_A_PAGE
 from cli.session import Session, calls
@@ -36,9 +38,29 @@ COLUMNS = (
     Column("SEQ", lambda e: e["seq"], right=True),
     Column("AT", lambda e: wording.clock(e["created_at"])),
     Column("EVENT", lambda e: e["type"]),
-    Column("PROVIDER", lambda e: e["provider"], whole=True),
     Column("DETAIL", told),
 )
+
+
+class Slugs:
+    """The slugs of providers, each asked for once; a deleted one has only its id."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._known: dict[str, str] = {}
+
+    def of(self, event: Mapping[str, Any]) -> str:
+        """The slug of the provider that an event tells of."""
+        provider = str(event["provider"])
+        if provider not in self._known:
+            try:
+                found = self._session.api.get(routes.provider(provider))["slug"]
+            except Refused as refused:
+                if refused.exit is not Exit.NOT_FOUND:
+                    raise
+                found = provider
+            self._known[provider] = found
+        return self._known[provider]
 
 
 @click.command("events")
@@ -73,12 +95,13 @@ def command(
     for page in _pages(session, last, wanted):
         newest.extend(page["data"])
         last = page["last_seq"]
-    session.out.entries(newest, COLUMNS, empty="Nothing has happened yet.")
+    shown = [*COLUMNS[:-1], Column("PROVIDER", Slugs(session).of, whole=True), COLUMNS[-1]]
+    session.out.entries(newest, shown, empty="Nothing has happened yet.")
     while follow:
         page = session.api.get(ROUTE, wait=LONGEST_WAIT, after=last, limit=MOST_A_PAGE, **wanted)
         last = page["last_seq"]
         for event in page["data"]:
-            _tell(session, event)
+            _tell(session, event, shown)
 
 
 def _pages(session: Session, after: int, wanted: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -90,9 +113,9 @@ def _pages(session: Session, after: int, wanted: Mapping[str, Any]) -> Iterator[
             return
 
 
-def _tell(session: Session, event: Mapping[str, Any]) -> None:
+def _tell(session: Session, event: Mapping[str, Any], shown: Sequence[Column]) -> None:
     if session.out.as_json:
         session.out.line(event)
     else:
-        words = (wording.one_line(column.of(event)) for column in COLUMNS)
+        words = (wording.one_line(column.of(event)) for column in shown)
         session.out.text("  ".join(words).rstrip() + "\n")

@@ -24,12 +24,27 @@ from shared.keyring import KeyringFile
 
 EX_CONFIG = 78  # sysexits.h
 LOCAL_NETWORKS = "loopback,private"
+FIRST_STEPS = """\
+Dragoman: a self-hosted registry of OpenAI-compatible endpoints, with durable chat jobs.
+
+  ./dragoman demo      see it work: everything, with a small real model
+  ./dragoman up        start it on this machine; it prints where its console is
+
+and then, beside it:
+
+  ./dragoman providers add "My vLLM" --endpoint gpu-1:8000
+  ./dragoman chat -m my-vllm/llama3 "Hello!"
+
+All commands: ./dragoman --help. What they do: README.md, docs/cli.md."""
 
 Command = Callable[[argparse.Namespace, Mapping[str, str]], int]
 
 
 def main(arguments: list[str]) -> int:
     """Run one command; its exit status: 78 for a bad configuration, 1 for other refusals."""
+    if not arguments:
+        print(FIRST_STEPS)
+        return 0
     if is_for_client(arguments):
         return _client(arguments)
     parsed, rest = parser().parse_known_args(arguments)

@@ -122,5 +122,4 @@ def show_models(session: Session, provider: str, gone: bool) -> None:
 def show_events(session: Session, provider: str, limit: int) -> None:
     """Show a provider's timeline, newest first."""
     found = session.api.pages(routes.provider(provider, "/events"), most=limit, order="desc")
-    columns = [column for column in events.COLUMNS if column.title != "PROVIDER"]
-    session.out.entries(found, columns, empty="Nothing has happened yet.")
+    session.out.entries(found, events.COLUMNS, empty="Nothing has happened yet.")

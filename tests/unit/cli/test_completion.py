@@ -67,6 +67,26 @@ def test_slugs_models_jobs_and_keys_come_from_the_server(
     assert offered(scene, *words) == found
 
 
+@pytest.mark.parametrize(
+    ("typed", "after"),
+    [
+        ("chatcmpl-01M8", "chatcmpl-01M8" + "Z" * 22),
+        ("chatcmpl-", None),
+        ("chat", None),
+        ("", None),
+        ("chatcmpl-" + "0" * 26, None),
+        ("chatcmpl-%", None),
+    ],
+)
+def test_of_more_jobs_than_a_page_those_are_asked_for_that_begin_as_typed(
+    scene: Scene, typed: str, after: str | None
+) -> None:
+    scene.handler = server
+    offered(scene, "jobs", "show", typed)
+    assert scene.requests[0].url.params.get("after") == after
+    assert scene.requests[0].url.params["order"] == "desc"
+
+
 def test_a_file_is_left_to_the_shell(scene: Scene) -> None:
     assert offered(scene, "jobs", "submit", "") == [":files"]
 

@@ -73,16 +73,27 @@ def test_without_any_key_it_says_where_one_would_be_found(tmp_path: Path) -> Non
     assert "--data-dir" in str(told.value)
 
 
-@pytest.mark.parametrize("url", ["localhost:8642", "ftp://x", "http://", "http://me:pw@x", "x:y:z"])
+@pytest.mark.parametrize("url", ["ftp://x", "http://", "http://me:pw@x", "x:y:z", "me:pw@x"])
 def test_an_address_that_is_none_is_refused_without_being_shown(url: str) -> None:
     with pytest.raises(click.UsageError) as told:
         find({"DRAGOMAN_URL": url, "DRAGOMAN_API_KEY": "k"})
     assert "pw" not in told.value.message
 
 
-def test_what_cannot_be_a_key_is_refused_without_being_shown(tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("two words\nand lines")
-    with pytest.raises(click.UsageError, match="--key-file") as told:
-        find({}, key_file=str(tmp_path / "key"))
-    assert "words" not in told.value.message
-    assert "dgm" not in repr(Server("http://x", "dgm_1"))
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("localhost:8642", "http://localhost:8642"),
+        ("127.0.0.1:9/v1/", "http://127.0.0.1:9"),
+        ("[::1]:8642", "http://[::1]:8642"),
+        ("localhost", "http://localhost"),
+    ],
+)
+def test_this_machine_needs_no_scheme(text: str, url: str) -> None:
+    assert find({"DRAGOMAN_URL": text, "DRAGOMAN_API_KEY": "k"}).url == url
+
+
+@pytest.mark.parametrize("text", ["gpu-1:8642", "dragoman.example/v1", "10.0.0.7"])
+def test_without_a_scheme_another_machine_is_told_with_what_to_type(text: str) -> None:
+    with pytest.raises(click.UsageError, match=f"https://{text}, or http://{text}"):
+        find({"DRAGOMAN_URL": text, "DRAGOMAN_API_KEY": "k"})

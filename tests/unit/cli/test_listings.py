@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from cli.exits import Exit
-from tests.unit.cli.scene import Scene, job, listed, refused
+from tests.unit.cli.scene import Scene, job, listed, provider, refused
 
 KEY = {
     "id": "key_1",
@@ -164,16 +164,24 @@ def test_the_newest_events_are_shown_in_words(scene: Scene) -> None:
         event(3, detail={"fields": ["endpoint"]}),
         event(4, detail=appeared),
     ]
-    scene.answering(feed(*rows[:2], last=2, has_more=True), feed(*rows[2:], last=4))
+    pages = iter([feed(*rows[:2], last=2, has_more=True), feed(*rows[2:], last=4)])
+    known = httpx.Response(200, json=provider("acme"))
+    scene.handler = lambda request: known if "prov_1" in request.url.path else next(pages)
     ran = scene.run("events", "--limit", "3")
     told = ran.out.splitlines()[1:]
     assert [line.split()[0] for line in told] == ["2", "3", "4"]
-    assert [line.rpartition("prov_1")[2].strip() for line in told] == [
+    assert [line.rpartition(" acme ")[2].strip() for line in told] == [
         "pending → ok",
         "endpoint",
         "+m/1 and 8 more",
     ]
     assert scene.requests[1].url.params["after"] == "2"
+    assert len(scene.requests) == 3  # the slug of one provider is asked for once
+
+
+def test_an_event_of_a_provider_that_is_gone_names_its_id(scene: Scene) -> None:
+    scene.answering(feed(event(1), last=1), refused(404))
+    assert "prov_1" in scene.run("events").out
 
 
 def test_following_events_goes_on_behind_the_last_until_it_is_ended(scene: Scene) -> None:

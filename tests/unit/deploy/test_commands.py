@@ -12,7 +12,7 @@ import pytest
 
 from deploy import commands
 from deploy.beat import schedule
-from deploy.bootstrap import ROOT
+from deploy.bootstrap import COMMANDS, ROOT
 from deploy.commands import parser
 from deploy.suite import SIDE_BY_SIDE, long_files, with_bytecode
 from shared.config import load
@@ -51,6 +51,15 @@ def test_an_option_is_judged_as_its_setting(capsys: pytest.CaptureFixture[str]) 
     assert commands.main(["up", "--port", "http"]) == 78
     expected = 'DRAGOMAN_PORT: expected a whole number from 1 to 65535, got "http"'
     assert expected in capsys.readouterr().err
+
+
+def test_without_a_command_it_says_how_to_begin(capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.main([]) == 0
+    said = capsys.readouterr()
+    named = re.findall(r"^  \./dragoman (\w+)", said.out, re.MULTILINE)
+    assert named == ["demo", "up", "providers", "chat"]
+    assert set(named) <= set(COMMANDS)
+    assert said.err == ""
 
 
 def test_ps_of_a_directory_where_nothing_runs_ends_with_3(tmp_path: Path) -> None:
