@@ -35,6 +35,11 @@ def bare(prefix: str, text: str) -> str | None:
     return None
 
 
+def at(moment: float) -> str:
+    """The first of all bare ULIDs of this moment, in Unix seconds."""
+    return str(ULID.from_int(max(int(moment * 1000), 0) << 80))
+
+
 def made_at(ulid: str) -> float:
     """When this bare ULID was made, in Unix seconds."""
     return ULID.from_str(ulid).timestamp
