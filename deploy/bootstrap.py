@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from deploy.bytecode import compile_used
 from deploy.client import CLIENT, is_for_client, is_typing
 from deploy.venv import CannotStart, Venv, ensure, say
 from shared import tracing
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("up", "demo", "ps", "migrate", "config", "backup", "simulate", "test", *CLIENT)
+COMMANDS = ("up", "demo", "ps", "migrate", "config", "backup", "simulate", "test", "benchmark", *CLIENT)
 GROUPS = {"demo": ("run", "demo"), "test": ("run", "otel", "demo", "test")}
 TRACED = ("up", "demo")  # what starts processes that may be asked for traces
 # These say what there is to say without any package: no reason to install first.
@@ -66,7 +67,9 @@ def main(arguments: list[str]) -> int:
         sentence = unsupported()
         if sentence and not for_client and not os.environ.get("REDIS_URL"):
             raise CannotStart(sentence)
-        ensure(venv, groups, with_valkey=sentence is None)
+        installed = ensure(venv, groups, with_valkey=sentence is None)
+        if installed and command != "test":  # the suite keeps its bytecode elsewhere
+            compile_used(venv)
     except CannotStart as problem:
         say(str(problem))
         return 1

@@ -145,6 +145,17 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--lint", action="store_true", help="run the static checks instead")
     command.add_argument("--campaign", metavar="NAME", help="run the long form of a campaign")
     command.add_argument("--minutes", metavar="M", help="how long the campaign takes")
+    text = "measure this installation beside LiteLLM's proxy and plain Celery; one report"
+    command = add("benchmark", _benchmark, text)
+    command.add_argument("--only", nargs="+", metavar="SCENARIO", help="only these scenarios")
+    text = "tiny numbers: shows that all of it works, measures nothing"
+    command.add_argument("--short", action="store_true", help=text)
+    for option, metavar, text in (
+        ("--passes", "N", "how often each side has its turn (default 3)"),
+        ("--database", "DB", "sqlite or postgresql alone (default: both)"),
+        ("--out", "FILE", "where the report goes, besides the terminal"),
+    ):
+        command.add_argument(option, action=_HandedOn, metavar=metavar, help=text)
     return root
 
 
@@ -271,3 +282,11 @@ def _test(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
         minutes = ["--minutes", parsed.minutes] if parsed.minutes else []
         return suite.become("tests.campaigns", parsed.campaign, *minutes, *parsed.rest)
     return suite.run_tests(parsed.rest)
+
+
+def _benchmark(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from deploy import suite
+
+    only = ["--only", *parsed.only] if parsed.only else []
+    short = ["--short"] if parsed.short else []
+    return suite.become("benchmarks", *only, *short, *parsed.handed_on)

@@ -60,7 +60,11 @@ class System:
         self._stop_asked_at = 0.0
 
     def _say(self, line: str) -> None:
-        self._console.write("dragoman", line)
+        self._write("dragoman", line)
+
+    def _write(self, name: str, line: str) -> None:
+        if name != VALKEY.name or valkey.is_news(line):
+            self._console.write(name, line)
 
     async def run(self) -> int:
         """Start, serve until told to stop, stop; the exit status. Raises Refusal."""
@@ -89,8 +93,7 @@ class System:
             admin_key_file=str(settings.admin_key_file),
         )
         programs = [*self._extra, *self._programs(run)]
-        write = self._console.write
-        runner = Runner(programs, guard, write, changed=lambda: self._file.write(run))
+        runner = Runner(programs, guard, self._write, changed=lambda: self._file.write(run))
         run.processes = runner.entries
         self._file.write(run)
         work = asyncio.create_task(self._work(runner, run), name="start")

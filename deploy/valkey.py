@@ -18,6 +18,9 @@ from deploy.refusal import Refusal
 # sun_path holds 108 bytes on Linux and 104 on macOS, with its NUL.
 LONGEST_SOCKET_PATH = 100
 _PING_SECONDS = 1.0
+# It says these as warnings at each start and stop. Without overcommit it could fail to fork, to
+# make its file shorter, where memory is short: nothing in it is precious.
+_NO_NEWS = ("Memory overcommit must be enabled", "scheduling shutdown", "ready to exit, bye bye")
 
 
 def binary() -> Path:
@@ -62,6 +65,11 @@ def command(server: Path, socket: Path, data: Path) -> tuple[str, ...]:
 def url(socket: Path) -> str:
     """The socket as REDIS_URL spells it."""
     return f"unix://{quote(str(socket))}?db=0"
+
+
+def is_news(line: str) -> bool:
+    """Whether a line that it printed tells a person anything."""
+    return not any(words in line for words in _NO_NEWS)
 
 
 async def answers(socket: Path) -> bool:

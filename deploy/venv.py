@@ -65,17 +65,17 @@ class Venv:
         fresh.replace(self.stamp)
 
 
-def ensure(venv: Venv, groups: tuple[str, ...], *, with_valkey: bool = True) -> None:
-    """Install what is missing of `groups`; raises CannotStart.
+def ensure(venv: Venv, groups: tuple[str, ...], *, with_valkey: bool = True) -> bool:
+    """Install what is missing of `groups`; whether it did. Raises CannotStart.
 
     `with_valkey=False` leaves out the Valkey binary, on platforms that it is not built for.
     Of two simultaneous starts the second waits for the first, then looks again.
     """
     if not venv.missing(groups):
-        return
+        return False
     with _only_one(venv.root):
         if not venv.missing(groups):
-            return
+            return False
         # A group that was there before stays, from its present lock.
         present = venv.installed()
         wanted = [group for group in ALL_GROUPS if group in groups or group in present]
@@ -89,6 +89,7 @@ def ensure(venv: Venv, groups: tuple[str, ...], *, with_valkey: bool = True) -> 
             _install(venv, uv, group, with_valkey=with_valkey)
         venv.write_stamp([*kept, *outdated])
         say("Everything is installed.")
+        return True
 
 
 @contextmanager

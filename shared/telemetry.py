@@ -23,6 +23,11 @@ job_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("job_id", de
 # The number of the job's claim: with the job's id the key of its row in `job_attempt`.
 attempt: contextvars.ContextVar[int | None] = contextvars.ContextVar("attempt", default=None)
 
+# What libraries tell of their normal work; ours says in its own words when a process is ready.
+CHATTY: Final = (
+    *("httpx", "httpcore", "alembic", "gunicorn.error", "celery.app.trace", "celery.apps.worker"),
+    *("celery.worker.strategy", "celery.worker.consumer.connection"),
+)
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "data"}
 _PLAIN: Final = frozenset(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/@%+,*()[]"
@@ -125,7 +130,7 @@ def configure_logging(service: str, level: str = "INFO", form: str = "line") -> 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for chatty in ("httpx", "httpcore", "celery.app.trace", "celery.worker.strategy", "alembic"):
+    for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

@@ -17,6 +17,8 @@ from services.registry.metrics.figures import Figures
 from shared.telemetry import request_id
 
 HEADER: Final = "x-request-id"
+# Proxies and Prometheus ask every few seconds: where all is well, that is no news.
+POLLED: Final = frozenset(("/health/live", "/health/ready", "/metrics"))
 _VALID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -61,11 +63,13 @@ class RequestIds:
         finally:
             seconds = time.perf_counter() - began
             self._figures.answered(environ, status, seconds)
-            logger.info(
+            path = environ["PATH_INFO"]
+            logger.log(
+                logging.DEBUG if path in POLLED and status == "200" else logging.INFO,
                 "request",
                 extra={
                     "method": environ["REQUEST_METHOD"],
-                    "path": environ["PATH_INFO"],
+                    "path": path,
                     "status": status,
                     "ms": f"{seconds * 1000:.1f}",
                 },

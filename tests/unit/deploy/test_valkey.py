@@ -53,3 +53,11 @@ def test_its_url_is_one_that_the_settings_accept_whatever_the_path_has_in_it() -
 
 def test_the_binary_comes_from_the_package() -> None:
     assert valkey.binary().name == "valkey-server"
+
+
+def test_what_it_says_at_each_start_and_stop_is_no_news_but_a_full_disk_is() -> None:
+    at = "29290:M 23 Nov 2026 00:27:27.109 # "
+    assert not valkey.is_news(f"{at}WARNING Memory overcommit must be enabled! Without it, …")
+    assert not valkey.is_news("29290:signal-handler (1795) Received SIGTERM scheduling shutdown...")
+    assert not valkey.is_news(f"{at}Valkey is now ready to exit, bye bye...")
+    assert valkey.is_news(f"{at}Error writing to the AOF file: No space left on device")

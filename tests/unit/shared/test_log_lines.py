@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import re
+import subprocess
 import sys
 from contextvars import copy_context
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,3 +103,21 @@ def test_up_prints_json_only_when_the_log_is_json(capsys: pytest.CaptureFixture[
     assert {line["service"] for line in told} == {"valkey"}
     Console(["dragoman", "valkey"]).write("valkey", "Ready")
     assert capsys.readouterr().err == "valkey   | Ready\n"
+
+
+def test_what_libraries_tell_of_their_normal_work_is_left_out_and_what_goes_wrong_is_not() -> None:
+    program = (
+        "import logging; from shared.telemetry import CHATTY, configure_logging;"
+        "configure_logging('any');"
+        "[logging.getLogger(name).info('as usual') for name in CHATTY];"
+        "[logging.getLogger(name).error('broken') for name in CHATTY]"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[3],
+        check=True,
+    )
+    assert "as usual" not in told.stderr
+    assert told.stderr.count("broken") == len(telemetry.CHATTY)
