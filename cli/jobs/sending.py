@@ -68,10 +68,9 @@ class Sending:
     def _pending(self) -> Iterator[tuple[Line, str]]:
         for line in self._chats.lines():
             key = self._chats.key(line)
-            if line.number in self._results:
-                self._results.check(line.number, key)
-            else:
-                yield line, key
+            self._results.check(line.number, key)
+            if line.number not in self._results:
+                yield line, self._results.key_of(line.number, key)
 
     async def _work(self, http: httpx.AsyncClient, pending: Iterator[tuple[Line, str]]) -> None:
         for line, key in pending:

@@ -46,6 +46,11 @@ MOST_AT_ONCE: Final = 1_000
 @click.option(
     "--run", metavar="NAME", default="", help="Another name makes other jobs of the lines."
 )
+@click.option(
+    "--retry-failed",
+    is_flag=True,
+    help="Other jobs for lines whose job did not complete; it may have been billed.",
+)
 @calls
 def submit(
     session: Session,
@@ -55,6 +60,7 @@ def submit(
     metadata: tuple[str, ...],
     at_once: int,
     run: str,
+    retry_failed: bool,
 ) -> None:
     """Send every line of FILE as a job, and write the results as they come.
 
@@ -72,9 +78,12 @@ def submit(
     total = chats.check()
     session.api.get(CHAT, limit=1)  # a wrong key or address is told at once, not line by line
     target = output or file.with_suffix(".results.jsonl")
-    with Results(target) as results:
-        if results:
-            session.out.status(f"{len(results):,} of {total:,} results are in {target} already.")
+    with Results(target, retry=retry_failed) as results:
+        if results or results.retried:
+            again = f"; {results.retried:,} failed before, tried again now" * retry_failed
+            session.out.status(
+                f"{len(results):,} of {total:,} results are in {target} already{again}."
+            )
         asyncio.run(run_to_end(session, chats, results, total=total, at_once=at_once))
         if session.out.as_json:
             session.out.document(
@@ -91,4 +100,7 @@ def submit(
             f"{len(results):,} of {total:,} results are in {target}: {counts or 'none'}."
         )
         if failed := len(results) - results.statuses["completed"]:
-            raise JobFailed(f"Expected every job to complete, got {failed:,} that did not.")
+            raise JobFailed(
+                f"Expected every job to complete, got {failed:,} that did not. "
+                "The same command with --retry-failed makes other jobs of their lines."
+            )

@@ -190,6 +190,22 @@ def test_failed_jobs_are_results_and_end_the_run_with_6(scene: Scene, chats: Pat
     assert len(results(chats)) == 5
 
 
+def test_failed_lines_get_other_jobs_where_that_is_asked_for(scene: Scene, chats: Path) -> None:
+    failed = httpx.Response(200, json=job("chatcmpl-9", "failed", error={"code": "x"}))
+    scene.handler = Server(failed)
+    ran = scene.run("jobs", "submit", str(chats), "--at-once", "1")
+    assert "--retry-failed" in ran.err
+    key = results(chats)[0]["idempotency_key"]
+    scene.handler = server = Server()
+    ran = scene.run("jobs", "submit", str(chats), "--retry-failed")
+    assert (ran.exit, dict(server.jobs)) == (Exit.OK, {f"{key}.chatcmpl-9": 1})
+    assert "1 failed before, tried again now" in ran.err
+    assert [row["line"] for row in results(chats)] == [2, 3, 4, 5, 1]
+    assert {row["status"] for row in results(chats)} == {"completed"}
+    assert scene.run("jobs", "submit", str(chats)).exit is Exit.OK
+    assert len(server.jobs) == 1
+
+
 def test_a_wrong_key_or_address_is_told_before_anything_is_sent(scene: Scene, chats: Path) -> None:
     assert scene.answering(refused(401)).run("jobs", "submit", str(chats)).exit is Exit.NOT_ALLOWED
     assert [request.method for request in scene.requests] == ["GET"]
