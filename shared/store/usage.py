@@ -13,6 +13,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -141,6 +142,11 @@ def _bounded(tx: sa.Connection, totals: Mapping[Key, dict[str, int]]) -> dict[Ke
     return bounded
 
 
+def _within(period: Period) -> tuple[sa.ColumnElement[bool], ...]:
+    # Whole numbers: beside a fraction PostgreSQL reads the hours as fractions, without an index.
+    return usage_hour.c.hour >= ceil(period.since), usage_hour.c.hour < ceil(period.until)
+
+
 def totals(
     tx: sa.Connection,
     period: Period,
@@ -168,12 +174,7 @@ def totals(
         sa.func.coalesce(sa.func.sum(usage_hour.c[name]), 0).label(name)
         for name in (*COUNTS, *LATENCIES)
     ]
-    query = (
-        sa.select(*columns, *sums)
-        .where(usage_hour.c.hour >= period.since, usage_hour.c.hour < period.until)
-        .group_by(*columns)
-        .order_by(*columns)
-    )
+    query = sa.select(*columns, *sums).where(*_within(period)).group_by(*columns).order_by(*columns)
     if period.owner is not None:
         query = query.where(usage_hour.c.owner == period.owner)
     if after:
@@ -188,7 +189,7 @@ def busiest(tx: sa.Connection, period: Period, most: int) -> Sequence[str]:
     requests = sa.func.sum(usage_hour.c.requests)
     query = (
         sa.select(usage_hour.c.provider_id)
-        .where(usage_hour.c.hour >= period.since, usage_hour.c.hour < period.until)
+        .where(*_within(period))
         .group_by(usage_hour.c.provider_id)
         .order_by(requests.desc(), usage_hour.c.provider_id)
         .limit(most)
@@ -202,7 +203,7 @@ def tokens(tx: sa.Connection, key_id: str, *, since: float) -> int:
     """The tokens, in and out, that a key used in the hours from `since` on."""
     spent = usage_hour.c.prompt_tokens + usage_hour.c.completion_tokens
     query = sa.select(sa.func.coalesce(sa.func.sum(spent), 0)).where(
-        usage_hour.c.key_id == key_id, usage_hour.c.hour >= since
+        usage_hour.c.key_id == key_id, usage_hour.c.hour >= ceil(since)
     )
     return int(tx.execute(query).scalar_one())
 
@@ -228,4 +229,4 @@ def percentile(counts: Sequence[int], share: float) -> float | None:
 
 def purge(tx: sa.Connection, *, now: float) -> None:
     """Forget totals of more than 400 days ago."""
-    tx.execute(sa.delete(usage_hour).where(usage_hour.c.hour < now - KEPT_SECONDS))
+    tx.execute(sa.delete(usage_hour).where(usage_hour.c.hour < ceil(now - KEPT_SECONDS)))
