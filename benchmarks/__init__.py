@@ -1,1 +1,1 @@
-"""Reproducible measurements of the whole system: `python -m benchmarks.jobs`."""
+"""Reproducible measurements of the whole system beside others: `python -m benchmarks`."""

@@ -4,22 +4,43 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
 import psutil
 
+ROOT = Path(__file__).parents[1]
 PACKAGES = ("celery", "redis", "flask", "gevent", "gunicorn", "aiohttp", "sqlalchemy")
 
 
-def description() -> list[str]:
-    """Lines that name processor, memory, system, Python and packages."""
+def description(*, litellm: bool = False) -> list[str]:
+    """Lines that name processor, memory, system, Python, packages and commit."""
     memory = psutil.virtual_memory().total / 2**30
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    if litellm:
+        packages += f", litellm {_litellm_version()}"
     return [
         f"machine: {_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.platform()}",
         f"Python {platform.python_version()}; {packages}",
+        f"Dragoman at {_commit()}",
     ]
+
+
+def _litellm_version() -> str:
+    lock = (ROOT / "requirements" / "benchmark.lock").read_text(encoding="utf-8")
+    (found,) = re.findall(r"^litellm==(\S+)", lock, re.MULTILINE)
+    return str(found)
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "no commit that is known"
+    return told.stdout.strip()
 
 
 def _processor() -> str:

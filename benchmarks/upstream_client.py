@@ -21,6 +21,7 @@ import aiohttp
 import httpx
 import msgspec
 
+from benchmarks.load import raise_file_limit
 from shared.upstream import Bounds, Target, UpstreamClient
 from shared.upstream.addresses import LOOPBACK
 from shared.upstream.policy import OutboundPolicy
@@ -81,12 +82,6 @@ def _serve(delay: float, ready: Connection) -> None:
         await server.serve_forever()
 
     asyncio.run(main())
-
-
-def raise_file_limit() -> None:
-    """Let this process open as many files as it may."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _measure(name: str, call: OneCall, calls: int, at_once: int) -> None:

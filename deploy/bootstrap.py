@@ -17,8 +17,13 @@ from deploy.venv import CannotStart, Venv, ensure, say
 from shared import tracing
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("up", "demo", "ps", "migrate", "config", "backup", "simulate", "test", "benchmark", *CLIENT)
-GROUPS = {"demo": ("run", "demo"), "test": ("run", "otel", "demo", "test")}
+OURS = ("up", "demo", "ps", "migrate", "config", "backup", "simulate", "test", "benchmark")
+COMMANDS = (*OURS, *CLIENT)
+GROUPS = {
+    "demo": ("run", "demo"),
+    "test": ("run", "otel", "demo", "test"),
+    "benchmark": ("run", "test"),
+}
 TRACED = ("up", "demo")  # what starts processes that may be asked for traces
 # These say what there is to say without any package: no reason to install first.
 NEED_NOTHING = ("-h", "--help", "--version")

