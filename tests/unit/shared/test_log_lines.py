@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -91,18 +93,44 @@ def test_a_secret_stays_one_and_no_field_takes_the_place_of_the_head() -> None:
     assert (found["level"], found["service"]) == ("WARNING", "chat_worker")
 
 
-def test_up_prints_json_only_when_the_log_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_up_prints_json_only_when_the_log_is_json(capfd: pytest.CaptureFixture[str]) -> None:
     ours = record()
     console = Console(["dragoman", "valkey"], "json")
     for line in (ours, "1:M 22 Nov * Ready", "{no JSON of ours}"):
         console.write("valkey", line)
-    printed = capsys.readouterr().err.splitlines()
+    printed = capfd.readouterr().err.splitlines()
     assert printed[0] == ours
     told = [json.loads(line) for line in printed[1:]]
     assert [line["message"] for line in told] == ["1:M 22 Nov * Ready", "{no JSON of ours}"]
     assert {line["service"] for line in told} == {"valkey"}
     Console(["dragoman", "valkey"]).write("valkey", "Ready")
-    assert capsys.readouterr().err == "valkey   | Ready\n"
+    assert capfd.readouterr().err == "valkey   | Ready\n"
+
+
+def test_lines_that_do_not_fit_on_the_logs_disk_are_counted_and_later_ones_told(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    room, write = [8], os.write
+
+    def narrow(fd: int, text: bytes) -> int:
+        if not room:
+            return write(fd, text)
+        if room[0] == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        room[0], fits = 0, room[0]
+        return write(fd, text[:fits])
+
+    monkeypatch.setattr("deploy.console.os.write", narrow)
+    console = Console(["dragoman"])
+    console.write("dragoman", "cut in its middle")
+    console.write("dragoman", "lost")
+    room.clear()
+    console.write("dragoman", "told")
+    assert capfd.readouterr().err.splitlines() == [
+        "dragoman",
+        "dragoman | 2 lines were lost: the log's disk was full",
+        "dragoman | told",
+    ]
 
 
 def test_what_libraries_tell_of_their_normal_work_is_left_out_and_what_goes_wrong_is_not() -> None:
