@@ -120,5 +120,5 @@ def _leaves(faults: Any, path: str) -> Iterator[tuple[str, str]]:
 
 def _told(path: str, message: str) -> str:
     if message is UNKNOWN:
-        return f"Expected only documented fields, got {path}."
+        return f"Expected only documented fields, got {path or 'one without a name'}."
     return f"{path}: {message}" if path else message

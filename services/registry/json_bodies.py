@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 import msgspec
 from flask import Request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from shared.errors import InvalidJson, InvalidValue, UnknownField, UnsupportedMediaType
 
@@ -31,7 +32,7 @@ _WORDS: Final = {
 
 
 def read(request: Request) -> bytes:
-    """The body, within its size (the framework raises 413); raises UnsupportedMediaType.
+    """The body; raises RequestEntityTooLarge beyond its size, and UnsupportedMediaType.
 
     A PATCH is a merge patch (RFC 7396), by that name or as plain JSON.
     """
@@ -41,7 +42,12 @@ def read(request: Request) -> bytes:
         raise UnsupportedMediaType(
             f"Expected Content-Type: {' or '.join(taken)}, got {got[:100]}. Send JSON as such."
         )
-    return request.get_data(cache=False)
+    body = request.get_data(cache=False)
+    # Of chunks werkzeug reads as many bytes as may come, and looks for no more.
+    unmeasured = len(body) == MAX_BYTES and request.content_length is None
+    if unmeasured and request.environ["wsgi.input"].read(1):
+        raise RequestEntityTooLarge
+    return body
 
 
 def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:

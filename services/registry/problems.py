@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 from flask import Flask, Response, request
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException
 
 from services.registry import json_bodies, request_ids
@@ -36,6 +37,7 @@ from shared.telemetry import request_id
 
 CONTENT_TYPE: Final = "application/problem+json"
 LONGEST_RETRY_AFTER: Final = 120  # seconds
+_MALFORMED: Final = "Expected a well-formed HTTP/1.1 request, got something else."
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(CodedError, of_error)
     app.register_error_handler(SealBroken, of_broken_seal)
     app.register_error_handler(HTTPException, _of_werkzeug)
-    app.register_error_handler(Exception, _of_defect)
+    app.register_error_handler(Exception, _of_others)
 
 
 def of_error(error: CodedError) -> Response:
@@ -92,6 +94,8 @@ def coded(raised: Exception) -> CodedError:
         return unreadable(raised)
     if isinstance(raised, HTTPException):
         return _translated(raised)
+    if isinstance(raised, ParseException):  # of a body in chunks that are none, as it is read
+        return InvalidValue(_MALFORMED)
     return _defect(raised)
 
 
@@ -117,7 +121,7 @@ def raw(*, malformed: bool) -> bytes:
         f"Something went wrong in Dragoman. Its log has request {chosen}."
     )
     if malformed:
-        error = InvalidValue("Expected a well-formed HTTP/1.1 request, got something else.")
+        error = InvalidValue(_MALFORMED)
     told = {"message": error.message, "type": error.type, "code": error.code, "param": None}
     body = msgspec.json.encode(document(error.status, told, instance=""))
     head = (
@@ -171,8 +175,8 @@ def _translated(raised: HTTPException) -> CodedError:
     return _defect(raised)
 
 
-def _of_defect(raised: Exception) -> Response:
-    return of_error(_defect(raised))
+def _of_others(raised: Exception) -> Response:
+    return of_error(coded(raised))
 
 
 def _defect(raised: Exception) -> InternalError:

@@ -50,8 +50,8 @@ _IF_MATCH: Final = (
 )
 _LAST_EVENT: Final = (
     "Last-Event-ID",
-    {**WHOLE, "minimum": 0},
-    "the number of the last one that you got: the stream goes on behind it",
+    {**TEXT, "example": "41"},
+    "the number of the last one that you got: the stream goes on behind it; nothing else reads it",
 )
 _REQUEST_ID: Final = (
     request_ids.HEADER,

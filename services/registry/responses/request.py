@@ -190,7 +190,8 @@ def _undone(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if body.get("truncation") not in (None, "disabled"):
         yield "truncation", "Shorten `input` yourself, and send `disabled` or nothing."
     for path, thing, types in _typed(body):
-        if (kind := thing.get("type", "message")) not in types and isinstance(kind, str):
+        kind = thing.get("type", "message")
+        if isinstance(kind, str) and kind not in types:  # what is no word is refused by its type
             yield f"{path}.type", f"Send one of {', '.join(sorted(types))}, not {kind[:60]!r}."
     choice = body.get("tool_choice")
     if isinstance(choice, dict) and choice.get("type") != "function":

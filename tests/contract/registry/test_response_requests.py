@@ -40,6 +40,21 @@ def test_what_a_chat_cannot_do_is_refused_with_the_field_and_the_remedy(
     assert detail.endswith(".")
 
 
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"tools": [{**FUNCTION, "type": {}}]}, "tools[0].type"),
+        ({"input": [{"type": []}]}, "input[0].type"),
+        ({"input": [{"role": "user", "content": [{"type": [1]}]}]}, "input[0].content[0].type"),
+    ],
+)
+def test_a_type_that_is_no_word_is_refused_too(
+    registry: Registry, slug: str, fields: dict[str, Any], param: str
+) -> None:
+    answer = registry.post(RESPONSES, body(f"{slug}/m", **fields))
+    refused(answer, 400, "invalid_value", param)
+
+
 def test_an_unknown_field_is_refused_and_the_sdks_nulls_are_not(
     registry: Registry, slug: str
 ) -> None:

@@ -1,0 +1,1 @@
+"""Clients that misbehave, on sockets of their own, and what is asked of every answer to them."""
