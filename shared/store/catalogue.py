@@ -189,6 +189,15 @@ def offers_of(
     return [Offer._make(row) for row in tx.execute(query)]
 
 
+def holding(tx: sa.Connection, text: str, *, most: int) -> Sequence[tuple[str, str]]:
+    """Provider and id of up to `most` listed models whose id holds this, in any case of a to z."""
+    found = sa.func.lower(model.c.upstream_id).contains(text.lower(), autoescape=True)
+    query = sa.select(model.c.provider_id, model.c.upstream_id).where(
+        found, model.c.gone_at.is_(None)
+    )
+    return [(row.provider_id, row.upstream_id) for row in tx.execute(query.limit(most))]
+
+
 def providers_listing(tx: sa.Connection, upstream_id: str) -> Sequence[str]:
     """The ids of enabled, living providers that now list this model."""
     query = (

@@ -140,6 +140,14 @@ def living(tx: sa.Connection, ids: Iterable[str] | None = None) -> Sequence[Prov
     return [_provider(row) for row in tx.execute(query)]
 
 
+def beginning(tx: sa.Connection, head: str, *, most: int) -> set[str]:
+    """The ids of up to `most` living providers whose slug begins so."""
+    query = sa.select(provider.c.id).where(
+        provider.c.deleted_at.is_(None), provider.c.slug.startswith(head, autoescape=True)
+    )
+    return set(tx.execute(query.limit(most)).scalars())
+
+
 def page(
     tx: sa.Connection, *, after: str | None, newest_first: bool, limit: int
 ) -> Sequence[Provider]:

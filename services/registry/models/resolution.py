@@ -20,6 +20,14 @@ from shared.store.access import Caller
 from shared.store.providers import Provider
 
 
+class UnknownModel(ModelNotFound):
+    """Nothing that the caller may use is meant by `wanted`; whoever tells it may offer others."""
+
+    def __init__(self, message: str, *, wanted: str) -> None:
+        super().__init__(message, param="model")
+        self.wanted = wanted
+
+
 @dataclass(frozen=True, slots=True)
 class Resolved:
     """A provider, and the id by which it knows the model."""
@@ -70,10 +78,10 @@ def _named(provider: Provider, upstream_model: str) -> Resolved:
             param="model",
         )
     if not allows(provider, upstream_model):
-        raise ModelNotFound(
+        raise UnknownModel(
             f"Expected a model that provider {provider.slug!r} allows, got {upstream_model!r}. "
             "Its `allow_models` decides which ones it offers.",
-            param="model",
+            wanted=f"{provider.slug}/{upstream_model}",
         )
     return Resolved(provider, upstream_model)
 
@@ -100,8 +108,8 @@ def _bare(tx: sa.Connection, model: str, caller: Caller) -> Resolved:
     why = "which no provider lists"
     if slash and slugs.is_slug(slug):
         why = "whose provider does not exist" if rest else "without a model behind the slash"
-    raise ModelNotFound(
+    raise UnknownModel(
         f"Expected a model that a provider lists, or provider/model, got {model!r}, {why}. "
         "GET /v1/models shows what there is.",
-        param="model",
+        wanted=model,
     )

@@ -9,6 +9,7 @@ from flask import Response
 from services.registry import answers, paging
 from services.registry.authentication import current_caller
 from services.registry.blueprints import Blueprint, guarded
+from services.registry.models import nearest
 from services.registry.models.service import Models, Wanted
 from services.registry.parts import Parts
 from services.registry.schemas import Text
@@ -28,6 +29,7 @@ def blueprint(parts: Parts) -> Blueprint:
     """The routes of models over these parts."""
     routes = guarded(parts, "models", ROUTE, "What all providers offer.")
     models = Models(parts.transactions)
+    nearest.add(routes, parts)
 
     @routes.get("")
     @routes.arguments(ModelQuery, location="query")

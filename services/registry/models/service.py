@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from services.registry.database import Transactions
 from services.registry.models.documents import prefix, writer
-from services.registry.models.resolution import resolve
+from services.registry.models.resolution import UnknownModel, resolve
 from shared.errors import ModelNotFound, ProviderDisabled
 from shared.store import catalogue, providers
 from shared.store.access import Caller
@@ -111,10 +111,10 @@ class Models:
             shown = writer(found, status)(offer) if offer is not None else None
             if shown is not None:
                 return shown
-            raise ModelNotFound(
+            raise UnknownModel(
                 f"No model {resolved.model!r} is listed by provider {found.slug!r}. "
                 "GET /v1/models shows what is.",
-                param="model",
+                wanted=resolved.model,
             )
 
         return self._transactions.read(find)
