@@ -103,6 +103,48 @@ def test_filters_that_fit_little_end_the_search_and_say_where_to_go_on(
     assert listed(registry, f"order={order}&limit=9", who=owner) == ids  # no filter, no search
 
 
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_what_an_index_narrows_is_found_among_any_number_of_others(
+    registry: Registry, slug: str, order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list of queued jobs, oldest first, was empty behind 50,000 that had ended."""
+    monkeypatch.setattr("shared.store.jobs.history.MOST_LOOKED_AT", 2)
+    owner = slug[:60]
+    monkeypatch.setitem(registry.keys, owner, registry.add_key(owner, Role.MEMBER))
+
+    def submit(model: str) -> str:
+        return str(registry.submit(f"{slug}/{model}", who=owner)["id"])
+
+    def cancelled(model: str) -> str:
+        job_id = submit(model)
+        registry.post(f"{CHAT}/{job_id}/cancel", None, who=owner)
+        return job_id
+
+    for _ in range(4):
+        registry.completed(submit("m"), ANSWER)
+    rare, queued = cancelled("rare"), submit("m")
+    others = [cancelled("m") for _ in range(4)]
+
+    def found(query: str) -> list[str]:
+        return sorted(listed(registry, f"{query}&order={order}&limit=9", who=owner))
+
+    assert found("status=queued") == [queued]
+    assert found("status=cancelled") == [rare, *others]
+    for query in ("", f"&provider={slug}"):
+        assert found(f"model={slug}/rare{query}") == [rare]
+    assert found(f"model={slug}/rare&status=completed") == []
+
+
+def test_a_slug_means_every_provider_that_had_it(registry: Registry, slug: str) -> None:
+    before = registry.submit(f"{slug}/m")["id"]
+    registry.call("DELETE", f"/v1/providers/{slug}")
+    registry.add(slug=slug)
+    after = registry.submit(f"{slug}/m")["id"]
+    for order in ("asc", "desc"):
+        found = listed(registry, f"provider={slug}&order={order}")
+        assert found == ([before, after] if order == "asc" else [after, before])
+
+
 def test_a_listed_job_reads_as_by_its_id(registry: Registry, slug: str) -> None:
     done, waiting = (registry.submit(f"{slug}/m")["id"] for _ in range(2))
     registry.completed(done, ANSWER)
