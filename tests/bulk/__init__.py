@@ -9,14 +9,12 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-import msgspec
 import sqlalchemy as sa
-from ulid import ULID
 
 from shared.store import usage
 from shared.store.database import Database
@@ -30,17 +28,13 @@ from shared.store.schema import (
     usage_hour,
     webhook_delivery,
 )
+from tests.bulk import rows
+from tests.bulk.rows import Row, Seal, Texts
 
 BATCH: Final = 20_000
 DAY: Final = 86_400.0
 # Younger than what is kept for seven days, so that no purge begins by itself.
 DAYS: Final = 6.0
-ENDS: Final = ("completed",) * 97 + ("failed",) * 2 + ("cancelled",)
-TIERS: Final = ("default",) * 8 + ("flex", "priority")
-WORDS: Final = ("quick", "brown", "fox", "jumps", "over", "lazy", "dogs", "while", "translating")
-
-Row = dict[str, Any]
-Seal = Callable[[bytes, str, str], str]  # plain text, id of the row, column
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +67,17 @@ def fill(database: Database, bulk: Bulk, seal: Seal) -> Sequence[str]:
     chance = random.Random(bulk.seed)
     some: list[str] = []
     hours: dict[usage.Key, Counter[str]] = {}
-    rows = _jobs(bulk, chance, seal)
-    while batch := list(islice(rows, BATCH)):
+    made = _jobs(bulk, chance, seal)
+    while batch := list(islice(made, BATCH)):
         some += [job["id"] for job in batch[::100]]
         for job in batch:
             _count(hours, job)
         with database.write() as tx:
             copy(tx, chat_job, batch)
-            copy(tx, job_attempt, [_attempt(job) for job in batch])
-            copy(tx, webhook_delivery, [_delivery(job) for job in batch if job["webhook_sealed"]])
+            copy(tx, job_attempt, [rows.attempt(job) for job in batch])
+            copy(
+                tx, webhook_delivery, [rows.delivery(job) for job in batch if job["webhook_sealed"]]
+            )
     counts = (*usage.COUNTS, *usage.LATENCIES)
     totals = [
         dict(zip(usage.KEYS, key, strict=True)) | {name: count[name] for name in counts}
@@ -101,7 +97,7 @@ def fill_trails(database: Database, bulk: Bulk, entries: int) -> None:
         events = [
             {
                 "seq": last + number,
-                "id": f"evt_{_ulid(at, chance)}",
+                "id": f"evt_{rows.ulid(at, chance)}",
                 "type": chance.choice(("models.changed", "provider.status_changed")),
                 "subject": chance.choice(bulk.kinds).provider_id,
                 "revision": 1,
@@ -116,7 +112,7 @@ def fill_trails(database: Database, bulk: Bulk, entries: int) -> None:
 
 def fill_keys(database: Database, bulk: Bulk) -> None:
     """Insert a key for each owner, which nobody has."""
-    rows = [
+    keys = [
         {
             "id": key_of(owner),
             "name": owner,
@@ -129,7 +125,7 @@ def fill_keys(database: Database, bulk: Bulk) -> None:
         for number, owner in enumerate(bulk.owners)
     ]
     with database.write() as tx:
-        copy(tx, api_key, rows)
+        copy(tx, api_key, keys)
 
 
 def key_of(owner: str) -> str:
@@ -137,12 +133,12 @@ def key_of(owner: str) -> str:
     return f"key_{owner}"
 
 
-def copy(tx: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+def copy(tx: sa.Connection, table: sa.Table, made: Sequence[Row]) -> None:
     """Insert rows that all have the same columns in the same order; JSON is given as text."""
-    if not rows:
+    if not made:
         return
-    names = list(rows[0])
-    values = [tuple(row.values()) for row in rows]
+    names = list(made[0])
+    values = [tuple(row.values()) for row in made]
     raw: Any = tx.connection.dbapi_connection
     columns = ", ".join(names)
     if isinstance(raw, sqlite3.Connection):
@@ -162,7 +158,15 @@ def _jobs(bulk: Bulk, chance: random.Random, seal: Seal) -> Iterator[Row]:
     texts = Texts.some(chance)
     for number in range(bulk.jobs):
         created = bulk.now - bulk.days * DAY + number * step
-        row = _job(bulk, number, created, chance)
+        row = rows.job(
+            number,
+            created,
+            chance,
+            seed=bulk.seed,
+            until=bulk.now,
+            kept=bulk.expires_in,
+            store=bulk.store,
+        )
         kind = chance.choice(kinds)
         model = kind.models[number % len(kind.models)]
         owner = chance.choice(owners)
@@ -172,7 +176,7 @@ def _jobs(bulk: Bulk, chance: random.Random, seal: Seal) -> Iterator[Row]:
             "provider_id": kind.provider_id,
             "model": model,
             "upstream_model": model.partition("/")[2],
-            **_sealed(row, chance, texts, seal),
+            **rows.sealed(row, chance, texts, seal),
         }
 
 
@@ -181,97 +185,11 @@ def _uneven(names: Sequence[Any]) -> Sequence[Any]:
     return [name for place, name in enumerate(names, 1) for _ in range(-(-24 // place))]
 
 
-def _job(bulk: Bulk, number: int, created: float, chance: random.Random) -> Row:
-    state = chance.choice(ENDS)
-    ended = min(created + chance.uniform(0.2, 20.0), bulk.now - 1)
-    keyed = number % 10 == 0
-    return {
-        "id": _ulid(created, chance),
-        "request_id": f"req_{number}",
-        "background": True,
-        "store": bulk.store,
-        "service_tier": chance.choice(TIERS),
-        "metadata": f'{{"run": "{number % 1_000}", "part": "{number}"}}',
-        "on_interrupt": "fail",
-        "on_unavailable": "wait",
-        "state": state,
-        "worker_id": "wrk_01ARZ3NDEKTSV4RRFFQ69G5FAV",
-        "attempt": 1,
-        "calls": 1,
-        "interrupts": 0,
-        "losses": 0,
-        "not_before": 0.0,
-        "deadline": created + 3_600,
-        "created_at": created,
-        "started_at": created + 0.01,
-        "completed_at": ended,
-        "expires_at": ended + bulk.expires_in,
-        "version": 3,
-        "error_code": _code(state),
-        "may_have_been_billed": False,
-        "idempotency_key": f"run-{bulk.seed}-{number}" if keyed else None,
-        "body_fingerprint": "0" * 32 if keyed else None,
-    }
-
-
-def _sealed(row: Row, chance: random.Random, texts: Texts, seal: Seal) -> Row:
-    """What only the keyring opens; a twentieth have a webhook."""
-    job_id, completed = row["id"], row["state"] == "completed"
-    answer, hooked = chance.choice(texts.answers), chance.random() < 0.05
-    return {
-        "request_sealed": seal(chance.choice(texts.questions), job_id, "request_sealed"),
-        "result_sealed": seal(answer, job_id, "result_sealed") if completed else None,
-        "webhook_sealed": seal(b"{}", job_id, "webhook_sealed") if hooked else None,
-    }
-
-
-def _code(state: str) -> str | None:
-    return {"failed": "upstream_server_error", "cancelled": "cancelled"}.get(state)
-
-
-def _attempt(job: Row) -> Row:
-    """The evidence of a job's only claim."""
-    return {
-        "job_id": job["id"],
-        "attempt": 1,
-        "worker_id": job["worker_id"],
-        "chat_url": "https://inference.example.com/v1/chat/completions",
-        "key_fingerprint": "3fa1b2c4",
-        "provider_revision": 1,
-        "started_at": job["started_at"],
-        "ended_at": job["completed_at"],
-        "calls": 1,
-        "connect_seconds": 0.004,
-        "first_byte_seconds": 0.12,
-        "upstream_status": 200,
-        "outcome": job["error_code"] or "completed",
-        "sent": True,
-        "fenced": False,
-        "prompt_tokens": 180,
-        "completion_tokens": 120,
-    }
-
-
-def _delivery(job: Row) -> Row:
-    """A webhook that was delivered at once."""
-    return {
-        "id": f"evt_{job['id']}",
-        "job_id": job["id"],
-        "type": f"chat.completion.{job['state']}",
-        "status": "delivered",
-        "attempts": 1,
-        "next_at": job["completed_at"],
-        "claimed_until": 0.0,
-        "last_status": 204,
-        "created_at": job["completed_at"],
-    }
-
-
 def _entry(at: float, chance: random.Random, bulk: Bulk) -> Row:
     """A login, or a key that was made."""
     owner = chance.choice(bulk.owners)
     return {
-        "id": f"aud_{_ulid(at, chance)}",
+        "id": f"aud_{rows.ulid(at, chance)}",
         "at": at,
         "actor_key_id": key_of(owner),
         "actor_name": owner,
@@ -293,40 +211,3 @@ def _count(hours: dict[usage.Key, Counter[str]], job: Row) -> None:
     count["prompt_tokens"] += 180
     count["completion_tokens"] += 120
     count[usage.LATENCIES[9]] += 1
-
-
-def _ulid(at: float, chance: random.Random) -> str:
-    return str(ULID.from_int(int(at * 1000) << 80 | chance.getrandbits(80)))
-
-
-@dataclass(frozen=True, slots=True)
-class Texts:
-    """Some questions and answers of about 900 bytes each: composing a new one takes 60 µs."""
-
-    questions: Sequence[bytes]
-    answers: Sequence[bytes]
-
-    @classmethod
-    def some(cls, chance: random.Random) -> Texts:
-        said = [" ".join(chance.choices(WORDS, k=chance.randint(60, 180))) for _ in range(256)]
-        return cls([_question(text) for text in said], [_answer(text) for text in said])
-
-
-def _question(text: str) -> bytes:
-    """The body that an upstream gets."""
-    messages = [
-        {"role": "system", "content": "You are a careful translator."},
-        {"role": "user", "content": text},
-    ]
-    return msgspec.json.encode({"model": "m", "messages": messages})
-
-
-def _answer(text: str) -> bytes:
-    """What an upstream answers."""
-    message = {"role": "assistant", "content": text}
-    document = {
-        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 180, "completion_tokens": 120, "total_tokens": 300},
-        "system_fingerprint": "fp_1",
-    }
-    return msgspec.json.encode(document)
