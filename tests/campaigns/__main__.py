@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.campaigns import (
+    api_campaign,
     blackholes_campaign,
     cancel_campaign,
     database_campaign,
@@ -28,6 +29,7 @@ from tests.campaigns import (
 from tests.campaigns.checker import Finding, table
 
 CAMPAIGNS: dict[str, Callable[..., list[Finding]]] = {
+    "api": api_campaign.run,
     "blackholes": blackholes_campaign.run,
     "cancel": cancel_campaign.run,
     "database": database_campaign.run,

@@ -18,7 +18,7 @@ from tests.simulators import CountingSimulator, Running, running
 from tests.system import System
 
 PUBLIC_HOST = "dragoman.test"
-QUEUE_LIMIT = 400
+QUEUE_LIMIT = 150
 
 
 @dataclass(frozen=True, slots=True)
