@@ -5,8 +5,9 @@ idle writer commits at once. So the cost of making a write durable is shared by 
 while the last commit ran. Work that raises fails alone.
 
 SQLite blocks its thread, so its work runs in native threads, each with a connection of its own
-(a pool's locks would have to work across threads that gevent has patched). psycopg waits through
-gevent by itself and stays on the loop.
+(a pool's locks would have to work across threads that gevent has patched); only glances at a row
+or two stay on the loop, because they take less time than the way to a thread and back. psycopg
+waits through gevent by itself and stays on the loop.
 """
 
 from __future__ import annotations
@@ -114,6 +115,39 @@ class _Line:
                 answer.set_exception(_told(failed))
 
 
+class _Glances:
+    """Reads on a connection of the loop's own thread, which never waits for anybody's lock."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._connection: sa.Connection | None = None
+        self.free = True
+
+    def result_of(self, work: Work[T]) -> T:
+        """What `work` returns; raises what it raises, and what the database does."""
+        self.free = False  # should anything in it wait, another one must not come between
+        try:
+            if self._connection is None:
+                self._connection = self._database.engine.connect()
+                with self._connection.begin():
+                    self._connection.exec_driver_sql("PRAGMA busy_timeout=0")
+            with self._connection.begin():
+                self._connection.info[_MEMO] = {}
+                return work(self._connection)
+        except UNAVAILABLE:
+            self.close()
+            raise
+        finally:
+            self.free = True
+
+    def close(self) -> None:
+        """Give the connection up; the next glance opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()
+            connection.close()
+
+
 class Transactions:
     """Runs work in transactions. Every method raises StoreUnavailable when the database is away."""
 
@@ -121,9 +155,9 @@ class Transactions:
         self._database = database
         self._threads: list[ThreadPool] = []
         self._reading = self._runner(READING_THREADS)
-        writing, glancing = self._runner(1), self._runner(1)
+        writing = self._runner(1)
         self._writes = _Line(lambda works: writing(partial(_commit, database, works)))
-        self._glances = _Line(lambda works: glancing(partial(_glance, database, works)))
+        self._glances = _Glances(database) if database.is_sqlite else None
 
     def _runner(self, threads: int) -> Run:
         if not self._database.is_sqlite:
@@ -134,21 +168,20 @@ class Transactions:
 
     def read(self, work: Work[T]) -> T:
         """What `work` returns from a transaction of its own that only reads."""
-        value, fault = self._reading(partial(_read, self._database, work))
-        if fault is not None:
-            raise _told(fault)
-        result: T = value
-        return result
+        value: T = _result(self._reading(partial(_read, self._database, work)))
+        return value
 
     def glance(self, work: Work[T]) -> T:
-        """As `read`, for work that reads a row or two: all who ask meanwhile share a transaction.
+        """As `read`, for work that reads a row or two by their keys, again and again.
 
-        A hundred streams that end together cost one change of threads instead of a hundred. On
-        PostgreSQL each reads by itself: there a statement that fails would end it for all.
+        On SQLite it runs at once, in the loop's thread; where somebody holds a lock, elsewhere.
         """
-        if not self._database.is_sqlite:
-            return self.read(work)
-        return self._glances.result_of(work)
+        if self._glances is not None and self._glances.free:
+            outcome = _attempt(partial(self._glances.result_of, work))
+            if not isinstance(outcome[1], UNAVAILABLE):
+                value: T = _result(outcome)
+                return value
+        return self.read(work)
 
     def write(self, work: Work[T]) -> T:
         """What `work` returns, once it is durable. If it raises, nothing of it remains.
@@ -161,7 +194,8 @@ class Transactions:
     def close(self) -> None:
         """Commit what waits, then close the connections."""
         self._writes.close()
-        self._glances.close()
+        if self._glances is not None:
+            self._glances.close()
         for pool in self._threads:
             pool.kill()
         self._database.dispose()
@@ -181,14 +215,11 @@ def _read(database: Database, work: Work[T]) -> T:
         return work(tx)
 
 
-def _glance(database: Database, works: Sequence[Work[Any]]) -> list[Outcome]:
-    with database.read() as tx:
-        return [_glanced(tx, work) for work in works]
-
-
-def _glanced(tx: sa.Connection, work: Work[Any]) -> Outcome:
-    tx.info[_MEMO] = {}
-    return _attempt(partial(work, tx))
+def _result(outcome: Outcome) -> Any:
+    value, fault = outcome
+    if fault is not None:
+        raise _told(fault)
+    return value
 
 
 def _commit(database: Database, works: Sequence[Work[Any]]) -> list[Outcome]:

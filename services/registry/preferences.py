@@ -46,7 +46,8 @@ NONE: Final = Preferences()
 
 def of(request: Request) -> Preferences:
     """What this request prefers; several headers count as one, in the order in which they came."""
-    return read(",".join(request.headers.getlist("Prefer")))
+    sent = request.environ.get("HTTP_PREFER")  # the server has put them together (PEP 3333)
+    return read(sent) if sent else NONE
 
 
 def read(header: str) -> Preferences:

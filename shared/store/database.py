@@ -153,10 +153,13 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     a pause, a writer then waited 4.3 s at worst, and 0.3 s this way. The millisecond passes inside
     SQLite, so this needs no sleep of Python's, which gevent has replaced in the registry.
     """
-    if not connection.get_execution_options().get("dragoman_write", False):
-        connection.exec_driver_sql("BEGIN")
-        return
     raw: Any = connection.connection.dbapi_connection
+    if not connection.get_execution_options().get("dragoman_write", False):
+        try:
+            raw.execute("BEGIN")
+        except sqlite3.Error:
+            connection.exec_driver_sql("BEGIN")  # raises, as SQLAlchemy's error
+        return
     raw.execute(f"PRAGMA busy_timeout={LOCK_LOOK_MS}")
     try:
         if not _took_write_lock(raw):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from services.registry.chat import webhooks
 from services.registry.chat.backlog import Backlog
-from services.registry.chat.documents import Seen, circumstances
+from services.registry.chat.documents import Circumstances, Seen, circumstances
 from services.registry.chat.idempotency import HEADER, Idempotency
 from services.registry.chat.request import Chat
 from services.registry.database import batch_memo
@@ -168,7 +169,7 @@ def _as_read(tx: sa.Connection, new: NewJob, *, now: float) -> Seen:
     key = ("standing", new.provider_id, new.on_unavailable)
     if key in memo:
         job, around = memo[key]
-        around = replace(around, queue_position=_next(around.queue_position))
+        around = Circumstances(_next(around.queue_position), around.waiting_for)
     else:
         found = jobs.get(tx, new.id, owner=None)
         assert found is not None  # noqa: S101 - inserted in this transaction

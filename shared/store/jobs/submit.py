@@ -16,8 +16,8 @@ from shared.store.jobs.rows import NewJob, Retention
 from shared.store.prepared import Prepared
 from shared.store.schema import chat_job, job_attempt, provider
 
-_GIVEN: Final = tuple(name for name in NewJob.__dataclass_fields__ if name != "provider_id")
-_NAMES: Final = tuple((f"new_{name}", name) for name in NewJob.__dataclass_fields__)
+_GIVEN: Final = tuple(name for name in NewJob.__struct_fields__ if name != "provider_id")
+_NAMES: Final = tuple((f"new_{name}", name) for name in NewJob.__struct_fields__)
 _AT_FIRST: Final = {
     "state": JobState.QUEUED.value,
     "attempt": 0,
