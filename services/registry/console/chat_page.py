@@ -8,9 +8,10 @@ import sqlalchemy as sa
 from flask import Blueprint, Response
 
 from services.registry.authentication import current_caller
+from services.registry.console import offered
 from services.registry.console.pages import Console
 from services.registry.providers import documents
-from shared.store import catalogue, providers
+from shared.store import catalogue
 from shared.store.access import Caller
 
 
@@ -23,23 +24,22 @@ def add(routes: Blueprint, console: Console) -> None:
     def show_chat() -> Response:
         """The pickers know the providers at once, and load the models."""
         caller = current_caller()
-        found = transactions.read(lambda tx: visible_providers(tx, caller))
-        return console.render("chat.html", providers=found)
+        return console.render(
+            "chat.html", providers=transactions.read(lambda tx: _shown(tx, caller))
+        )
 
 
-def visible_providers(tx: sa.Connection, caller: Caller) -> list[dict[str, Any]]:
-    """Id, slug, name and state of all living providers that the caller may see, by name."""
-    seen = [
-        row for row in providers.living(tx) if row.visible_to(caller.owner, admin=caller.is_admin)
-    ]
+def _shown(tx: sa.Connection, caller: Caller) -> list[dict[str, Any]] | None:
+    """Slug, name and state of the providers to pick from."""
+    seen = offered.visible(tx, caller)
+    if seen is None:
+        return None
     found = catalogue.statuses(tx, [row.id for row in seen])
-    shown = [
+    return [
         {
-            "id": row.id,
             "slug": row.slug,
             "name": row.name,
             "status": documents.status(row, found.get(row.id)).value,
         }
         for row in seen
     ]
-    return sorted(shown, key=lambda one: one["name"].casefold())

@@ -14,8 +14,7 @@ from services.registry.chat.documents import Seen, attempt_document, completion
 from services.registry.chat.jobs import Jobs
 from services.registry.chat.records import COMPLETION_ID
 from services.registry.chat.views import COMPLETIONS
-from services.registry.console import figures, job_texts, queries, running_again
-from services.registry.console.chat_page import visible_providers
+from services.registry.console import figures, job_texts, offered, queries, running_again
 from services.registry.console.pages import Console, is_fragment
 from services.registry.keys.schemas import OWNER
 from services.registry.paging import MOST
@@ -68,7 +67,7 @@ def add(routes: Blueprint, console: Console) -> None:
             states=[state.value for state in JobState],
             providers=()
             if is_fragment()
-            else parts.transactions.read(lambda tx: visible_providers(tx, caller)),
+            else parts.transactions.read(lambda tx: offered.visible(tx, caller)),
             asked={name: getattr(value, "value", value) for name, value in asked.items()},
             most=MOST_LOOKED_AT,
             first=queries.here(after=None) if after else None,

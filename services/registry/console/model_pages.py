@@ -9,15 +9,14 @@ import sqlalchemy as sa
 from flask import Blueprint, Response
 
 from services.registry.authentication import current_caller
-from services.registry.console import queries
+from services.registry.console import offered, queries
 from services.registry.console.pages import Console, is_fragment
 from services.registry.models.routes import ModelQuery
 from services.registry.models.service import Models, Wanted
 from services.registry.parts import Parts
 from services.registry.schemas import Text
 from shared.domain import DiscoveryStatus
-from shared.store import catalogue, providers
-from shared.store.access import Caller
+from shared.store import catalogue
 from shared.store.catalogue import CatalogueModel
 from shared.store.providers import Provider
 
@@ -45,27 +44,21 @@ def add(routes: Blueprint, console: Console) -> None:
         wanted = Wanted(asked.get("provider"), asked.get("tag"), asked.get("q"))
         after, limit = asked.get("after"), asked.get("limit", PAGE)
         found, has_more = models.page(caller, wanted, after=after, descending=False, limit=limit)
-        seen = () if is_fragment() else _visible(parts, caller)
+        seen: Sequence[Provider] | None = ()
+        if not is_fragment():
+            seen = parts.transactions.read(lambda tx: offered.visible(tx, caller))
+        enabled = None if seen is None else [row for row in seen if row.enabled]
         rows = _rows(parts, found)
         return console.render(
             "models/list.html",
             models=rows,
             has_stale=any(row["stale"] for row in rows),
             asked={"q": wanted.q or "", "provider": wanted.provider, "tag": wanted.tag},
-            providers=sorted(seen, key=lambda row: row.name.casefold()),
-            tags=sorted({tag for row in seen for tag in row.tags}),
+            providers=enabled,
+            tags=offered.tags(enabled),
             first=queries.here(after=None) if after else None,
             following=queries.here(after=str(found[-1]["id"])) if has_more else None,
         )
-
-
-def _visible(parts: Parts, caller: Caller) -> Sequence[Provider]:
-    """The enabled providers that the caller may see."""
-    return [
-        row
-        for row in parts.transactions.read(providers.living)
-        if row.enabled and row.visible_to(caller.owner, admin=caller.is_admin)
-    ]
 
 
 def _rows(parts: Parts, models: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

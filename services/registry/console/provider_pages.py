@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -9,7 +10,7 @@ from flask import Blueprint, Response, redirect
 
 from services.registry.authentication import current_caller
 from services.registry.chat.jobs import Jobs
-from services.registry.console import queries
+from services.registry.console import offered, queries
 from services.registry.console.pages import Console, is_fragment
 from services.registry.events.documents import document as event_document
 from services.registry.events.service import Feed
@@ -21,8 +22,7 @@ from services.registry.providers.schemas import ProviderQuery, options_by_defaul
 from services.registry.providers.service import Providers
 from shared import ids
 from shared.domain import DiscoveryStatus
-from shared.store import catalogue, providers
-from shared.store.access import Caller
+from shared.store import catalogue
 from shared.store.jobs import Wanted
 
 ROUTE: Final = "/providers"
@@ -52,12 +52,16 @@ def add(routes: Blueprint, console: Console) -> None:
         status = DiscoveryStatus(wanted) if wanted is not None else None
         shown = Filter(tuple(asked["tag"]), status, asked.get("q"))
         place = Place(asked.get("after"), newest_first=True, limit=asked.get("limit", PAGE))
-        seen, has_more = use.list(shown, current_caller(), place)
+        caller = current_caller()
+        seen, has_more = use.list(shown, caller, place)
+        tags: Sequence[str] | None = ()
+        if not is_fragment():
+            tags = offered.tags(parts.transactions.read(lambda tx: offered.visible(tx, caller)))
         return console.render(
             "providers/list.html",
             providers=[document(row, verdict, parts.sealer) for row, verdict in seen],
             statuses=[one.value for one in DiscoveryStatus],
-            tags=() if is_fragment() else _tags(parts, current_caller()),
+            tags=tags,
             shown=shown,
             first=queries.here(after=None) if place.after else None,
             following=queries.here(after=seen[-1][0].id) if has_more else None,
@@ -82,17 +86,6 @@ def add(routes: Blueprint, console: Console) -> None:
         provider, verdict = use.get(reference, current_caller())
         shown = document(provider, verdict, parts.sealer)
         return console.render("providers/form.html", provider=shown, options=shown["options"])
-
-
-def _tags(parts: Parts, caller: Caller) -> list[str]:
-    """All tags of the providers that the caller may see."""
-
-    def find(tx: sa.Connection) -> list[str]:
-        seen = providers.living(tx)
-        mine = [row for row in seen if row.visible_to(caller.owner, admin=caller.is_admin)]
-        return sorted({tag for row in mine for tag in row.tags})
-
-    return parts.transactions.read(find)
 
 
 def _detail(parts: Parts, use: Providers, reference: str) -> dict[str, Any]:

@@ -42,7 +42,10 @@ export class Settings {
     if (asked.get("provider")) {
       this.picker.provider.value = asked.get("provider");
       this.picker.model.value = "";
-      if (this.picker.provider.selectedIndex < 0) this.picker.provider.value = "";
+      if (this.picker.provider.selectedIndex < 0) {
+        this.picker.provider.value = "";
+        this.picker.model.value = `${asked.get("provider")}/`;
+      }
     }
     if (asked.get("model")) this.picker.value = asked.get("model");
   }
