@@ -41,10 +41,18 @@ class Sends(Protocol):
 class Bell:
     """Any number of equal hints become one, as long as it was not sent."""
 
-    def __init__(self, doorbell: Rings, send: Sends, *, rest: float = REST_SECONDS) -> None:
+    def __init__(
+        self,
+        doorbell: Rings,
+        send: Sends,
+        *,
+        rest: float = REST_SECONDS,
+        pause: float = PAUSE_SECONDS,
+    ) -> None:
         self._doorbell = doorbell
         self._send = send
         self._rest = rest
+        self._pause = pause
         self._unsent: dict[tuple[str, ...], Callable[[], object]] = {}
         self._asked = Event()
 
@@ -89,4 +97,4 @@ class Bell:
                     gevent.sleep(self._rest)
                 else:
                     failing = False
-            gevent.sleep(PAUSE_SECONDS)
+            gevent.sleep(self._pause)

@@ -112,7 +112,7 @@ def doorbell() -> Doorbell:
 
 
 def started(doorbell: Doorbell) -> Bell:
-    bell = Bell(doorbell, doorbell.send, rest=0.0)
+    bell = Bell(doorbell, doorbell.send, rest=0.0, pause=0.0)
     bell.start()
     quiet()
     return bell
@@ -149,6 +149,16 @@ def test_a_hint_that_fails_is_not_repeated_and_the_next_one_goes_out() -> None:
         bell.ring()
     quiet()
     assert doorbell.sent == ["ring", "ring"]
+
+
+def test_hints_within_the_pause_share_the_next_round(doorbell: Doorbell) -> None:
+    bell = Bell(doorbell, doorbell.send, pause=0.05)
+    bell.start()
+    for _ in range(20):
+        bell.ring()
+        gevent.sleep(0.001)
+    gevent.sleep(0.1)
+    assert doorbell.sent == ["ring", "ring"]  # at once, and what came within the pause
 
 
 def test_hints_that_cannot_be_sent_do_not_pile_up(doorbell: Doorbell) -> None:
