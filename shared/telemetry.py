@@ -130,8 +130,8 @@ def configure_logging(service: str, level: str = "INFO", form: str = "line") -> 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # What our lines do not say is not looked for: the caller's frame, threads and processes are half
-    # of what a record costs (logging HOWTO, "Optimization").
+    # What our lines do not say is not looked for: the frame, threads and processes are half of what
+    # a record costs (logging HOWTO, "Optimization").
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     for chatty in CHATTY:
