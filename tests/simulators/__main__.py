@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import shlex
 import signal
@@ -14,11 +13,6 @@ from typing import Any, NoReturn
 
 from tests.simulators._asked import Mode
 from tests.simulators._offers import OFFERS, Unfit, Wish
-
-REGISTER = (
-    'curl -s localhost:8642/v1/providers -H "Authorization: Bearer $(cat .dragoman/admin.key)" '
-    "-H 'Content-Type: application/json' -d "
-)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -71,9 +65,11 @@ def listing() -> str:
 
 
 def registering(name: str, endpoint: str, key: str | None) -> str:
-    """The command that registers a simulator at a Dragoman with its usual port and folder."""
-    body = {"name": name, "endpoint": endpoint} | ({"api_key": key} if key else {})
-    return REGISTER + shlex.quote(json.dumps(body))
+    """The command that registers a simulator at the Dragoman that runs here, on whatever port."""
+    add = shlex.join(["./dragoman", "providers", "add", name, "--endpoint", endpoint])
+    if key is None:
+        return f"{add} --no-key"
+    return f"echo {shlex.quote(key)} | {add} --api-key-file -"
 
 
 async def _serve(arguments: argparse.Namespace) -> str:
@@ -88,7 +84,7 @@ async def _serve(arguments: argparse.Namespace) -> str:
         print(f"listening on {url}", flush=True)
         if not arguments.with_parent:
             command = registering(arguments.name, url + base, arguments.key)
-            print(f"Ctrl-C ends it. Register it with\n{command}", flush=True)
+            print(f"Ctrl-C ends it. Register it, in another shell, with\n{command}", flush=True)
 
     wish = Wish(
         port=arguments.port,

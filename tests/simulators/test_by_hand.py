@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -12,15 +13,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 import pytest
 
+from cli.app import main as client
 from deploy import commands
 from deploy.bootstrap import ROOT
 from shared.upstream.endpoint import resolve
 from tests.simulators import Mode
-from tests.simulators.__main__ import main, parser
+from tests.simulators.__main__ import main, parser, registering
 from tests.simulators._offers import OFFERS
 
 
@@ -51,13 +54,39 @@ def refusal(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
         return int(end.code or 0)
 
 
-def test_it_says_where_it_listens_how_to_register_it_and_at_the_end_what_it_was_asked() -> None:
+def sent_by(line: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What a printed line registers at the Dragoman that it finds."""
+    given, _, command = line.rpartition(" | ")
+    program, *words = shlex.split(command)
+    assert program == "./dragoman"
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(shlex.split(given)[1:])))
+    sent: list[Any] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        sent.append(json.loads(request.content))
+        return httpx.Response(400, json={"error": {"message": "Enough is seen."}})
+
+    environ = {"DRAGOMAN_URL": "localhost:1", "DRAGOMAN_API_KEY": "k"}
+    client(words, environ, transport=httpx.MockTransport(handle))
+    return sent[0]
+
+
+def test_a_simulator_without_a_key_is_registered_without_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    line = registering("ollama", "http://127.0.0.1:1/v1", None)
+    expected = {"name": "ollama", "endpoint": "http://127.0.0.1:1/v1", "api_key": None}
+    assert sent_by(line, monkeypatch) == expected
+
+
+def test_it_says_where_it_listens_how_to_register_it_and_at_the_end_what_it_was_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with simulating("groq", "--key", "sk-1", "--model", "a/b", "--model", "c") as process:
         assert process.stdout is not None
         said = [process.stdout.readline() for _ in range(3)]
         url = said[0].removeprefix("listening on ").strip()
-        *_, body = shlex.split(said[2])
-        registered = json.loads(body)
+        registered = sent_by(said[2], monkeypatch)
         assert registered == {"name": "groq", "endpoint": f"{url}/openai/v1", "api_key": "sk-1"}
         where = resolve(registered["endpoint"])
         headers = {"Authorization": "Bearer sk-1"}
