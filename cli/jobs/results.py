@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from cli.failures import Failure
 
 BEGIN: Final = b'{"line":'
 DONE: Final = "completed"
+LONGEST: Final = 500  # characters of a reason that is kept
 AGAIN: Final = "."  # in a key, between that of the line and the job that failed before
 
 
@@ -32,10 +34,15 @@ class _Result(NamedTuple):
     key: str
     status: str
     job_id: str
+    why: str | None
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> _Result:
-        return cls(row["idempotency_key"], row["status"], str(row.get("job_id")))
+        error = row.get("error")
+        told = error if isinstance(error, dict) and row["status"] != DONE else {}
+        why = told.get("message")
+        why = None if why is None else sys.intern(str(why)[:LONGEST])  # many are the same
+        return cls(row["idempotency_key"], row["status"], str(row.get("job_id")), why)
 
     @property
     def line_key(self) -> str:
@@ -77,6 +84,11 @@ class Results:
     def retried(self) -> int:
         """How many chats are still to be tried once more."""
         return len(self._again)
+
+    def reasons(self) -> list[tuple[str, int]]:
+        """Why jobs did not complete, and how many for each; the most frequent first."""
+        told = (last.why for last in self._last.values() if last.status != DONE)
+        return Counter(why for why in told if why is not None).most_common()
 
     def check(self, number: int, key: str) -> None:
         """Raises Failure where the result of this line is one of another body."""

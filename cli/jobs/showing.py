@@ -103,7 +103,9 @@ def list_(
     order = "asc" if oldest else "desc"
     most = None if every else limit
     found = session.api.pages(routes.CHAT, most=most, order=order, **wanted, **query)
-    session.out.entries(found, COLUMNS, empty="No job fits.")
+    filtered = query or any(wanted.values())
+    none = "There is no stored job yet. `./dragoman jobs submit` makes some of a file of chats."
+    session.out.entries(found, COLUMNS, empty="No job fits." if filtered else none)
 
 
 @group.command("show")

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from cli import completing
+from cli import completing, wording
 from cli.failures import JobFailed
 from cli.jobs.group import group
 from cli.jobs.lines import Input
@@ -17,6 +17,7 @@ from cli.session import Session, calls
 
 AT_ONCE: Final = 100
 MOST_AT_ONCE: Final = 1_000
+MOST_TOLD: Final = 5  # reasons
 
 
 @group.command("submit")
@@ -100,7 +101,17 @@ def submit(
             f"{len(results):,} of {total:,} results are in {target}: {counts or 'none'}."
         )
         if failed := len(results) - results.statuses["completed"]:
-            raise JobFailed(
-                f"Expected every job to complete, got {failed:,} that did not. "
-                "The same command with --retry-failed makes other jobs of their lines."
-            )
+            raise JobFailed(_why(failed, results.reasons()))
+
+
+def _why(failed: int, reasons: list[tuple[str, int]]) -> str:
+    told = [f"  {count:,}: {wording.one_line(why)}" for why, count in reasons[:MOST_TOLD]]
+    if len(reasons) > MOST_TOLD:
+        told.append(f"  and {len(reasons) - MOST_TOLD:,} other reasons")
+    return "\n".join(
+        (
+            f"Expected every job to complete, got {failed:,} that did not. The same command with "
+            "--retry-failed makes other jobs of their lines.",
+            *told,
+        )
+    )

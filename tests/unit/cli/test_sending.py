@@ -186,8 +186,29 @@ def test_failed_jobs_are_results_and_end_the_run_with_6(scene: Scene, chats: Pat
     first = results(chats)[0]
     assert (first["line"], first["status"], first["completion"]) == (1, "failed", None)
     assert first["error"] == error
+    assert "\n  1: It fell over.\n" in ran.err
     assert scene.run("jobs", "submit", str(chats)).exit is Exit.JOB_FAILED
     assert len(results(chats)) == 5
+
+
+def test_of_many_reasons_the_most_frequent_are_told(scene: Scene, chats: Path) -> None:
+    path = chats.with_name("chats.results.jsonl")
+    chats.write_text(chats.read_text().partition("\n")[0] + "\n")
+    scene.handler = Server()
+    scene.run("jobs", "submit", str(chats))
+    rows = results(chats)
+    for number in range(2, 12):
+        error = {"message": f"Reason {min(number, 8)}\x1b[2J"}
+        key = f"k{number}"
+        row = {**rows[0], "line": number, "status": "failed", "error": error}
+        rows.append({**row, "idempotency_key": key})
+    path.write_text("".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows))
+    ran = scene.run("jobs", "submit", str(chats))
+    told = ran.err.splitlines()
+    assert (ran.exit, len([line for line in told if ": Reason" in line])) == (Exit.JOB_FAILED, 5)
+    assert next(line for line in told if ": Reason" in line).startswith("  4: Reason 8")
+    assert "\x1b" not in ran.err
+    assert told[-1] == "  and 2 other reasons"
 
 
 def test_failed_lines_get_other_jobs_where_that_is_asked_for(scene: Scene, chats: Path) -> None:
