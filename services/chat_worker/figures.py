@@ -7,7 +7,7 @@ Any thread counts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
@@ -21,6 +21,8 @@ WAIT_SECONDS: Final = (
 )
 RELEASED: Final = "released"  # given back before anything was called
 ABANDONED: Final = "abandoned"  # its job was cancelled, or another's, meanwhile
+
+M = TypeVar("M", Counter, Histogram)
 
 # Name → help of what is asked for at each scrape.
 NOW: Final = {
@@ -42,6 +44,7 @@ class Figures:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        self._found: dict[tuple[object, tuple[str, ...]], object] = {}
         ProcessCollector(registry=registry)
         self._attempts = Counter(
             "dragoman_attempts_total",
@@ -106,6 +109,13 @@ class Figures:
         for name, count in counted.items():
             self._now[name].set_function(count)
 
+    def _series(self, metric: M, *labels: str) -> M:
+        """The series with these labels; prometheus_client looks for it ten times as long."""
+        found = self._found.get((metric, labels))
+        if found is None:
+            found = self._found[metric, labels] = metric.labels(*labels)
+        return cast(M, found)
+
     def begun(self, job: ClaimedJob, *, now: float) -> None:
         """Count a claim; how long the job waited only for its first."""
         if job.attempt == 1:
@@ -114,18 +124,19 @@ class Figures:
     def ended(self, job: ClaimedJob, outcome: Outcome) -> None:
         """Count what a claim came to."""
         slug, evidence = job.target.slug, outcome.evidence
-        self._attempts.labels(slug, told_as(outcome)).inc()
+        self._series(self._attempts, slug, told_as(outcome)).inc()
         if evidence is None:
             return
-        self._seconds.labels(slug).observe(max(evidence.ended_at - evidence.started_at, 0.0))
+        seconds = max(evidence.ended_at - evidence.started_at, 0.0)
+        self._series(self._seconds, slug).observe(seconds)
         if evidence.first_byte_seconds is not None:
-            self._first_byte.labels(slug).observe(evidence.first_byte_seconds)
+            self._series(self._first_byte, slug).observe(evidence.first_byte_seconds)
         for kind, count in (
             ("prompt", evidence.prompt_tokens),
             ("completion", evidence.completion_tokens),
         ):
             if count:
-                self._tokens.labels(slug, kind).inc(count)
+                self._series(self._tokens, slug, kind).inc(count)
 
     def abandoned(self, job: ClaimedJob) -> None:
         """Count a claim whose job was cancelled, or another's, meanwhile."""

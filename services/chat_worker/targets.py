@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from shared.crypto import Sealer
 from shared.store import jobs
 from shared.telemetry import Secret
 from shared.upstream import Bounds, Target
+
+STANDARD: Final = Bounds()
 
 
 def opened(stored: jobs.Target, sealer: Sealer) -> Target:
@@ -29,10 +31,11 @@ def opened(stored: jobs.Target, sealer: Sealer) -> Target:
 
 def bounds(options: Any) -> Bounds:
     """The bounds in these options of a provider."""
-    default = Bounds()
+    if not options:
+        return STANDARD
     return Bounds(
-        connect=options.get("connect_timeout", default.connect),
-        first_byte=options.get("first_byte_timeout", default.first_byte),
-        idle=options.get("idle_timeout", default.idle),
-        total=options.get("total_timeout", default.total),
+        connect=options.get("connect_timeout", STANDARD.connect),
+        first_byte=options.get("first_byte_timeout", STANDARD.first_byte),
+        idle=options.get("idle_timeout", STANDARD.idle),
+        total=options.get("total_timeout", STANDARD.total),
     )

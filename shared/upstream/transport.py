@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import aiohttp
 import httpx
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 DESTINATION: Final = "destination"
 CONNECT_BOUND: Final = "connect_bound"  # seconds; DNS, all addresses and TLS together
 TLS_CONTEXT: Final = "tls_context"  # for https only
-# Of an answer: its body, an iterator. httpx would put two generators around each of its pieces.
+# Of an answer: its body, an iterator. httpx would put a generator around each of its pieces.
 PIECES: Final = "pieces"
 
 # Servers close idle connections after 5 s; a POST on a dying one is an ambiguous failure.
@@ -109,7 +109,7 @@ class GuardedTransport(AiohttpTransport):
             session = self.client = self._open()
         evidence = current.get()
         to: Destination = request.extensions[DESTINATION]
-        body = await request.aread()
+        body = b"".join(cast(httpx.ByteStream, request.stream))
         failure = None
         try:
             answer = await session.request(
