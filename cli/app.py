@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
 PROGRAM: Final = "dragoman"
 # What the launcher does itself, without this package; here so that shells complete it.
-ELSEWHERE: Final = ("up", "demo", "ps", "migrate", "config", "backup", "simulate", "test")
+ELSEWHERE: Final = (
+    "up",
+    "demo",
+    "ps",
+    "migrate",
+    "config",
+    "backup",
+    "simulate",
+    "test",
+    "benchmark",
+)
 
 
 @click.group(
