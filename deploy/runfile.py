@@ -54,6 +54,7 @@ class RunFile:
     def __init__(self, data_dir: Path) -> None:
         self.path = data_dir / "run.json"
         self.lock_file = data_dir / "run.lock"
+        self._fresh = self.path.with_suffix(".json.new")
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -95,14 +96,14 @@ class RunFile:
         return Run(**document, processes=processes)
 
     def write(self, run: Run) -> None:
-        """Replace `run.json` in one step."""
-        fresh = self.path.with_suffix(".json.new")
-        fresh.write_text(json.dumps(asdict(run), indent=1) + "\n")
-        fresh.replace(self.path)
+        """Replace `run.json` in one step; raises OSError."""
+        self._fresh.write_text(json.dumps(asdict(run), indent=1) + "\n")
+        self._fresh.replace(self.path)
 
     def remove(self) -> None:
         """Nothing runs here any more."""
         self.path.unlink(missing_ok=True)
+        self._fresh.unlink(missing_ok=True)
 
 
 def _try_lock(descriptor: int, kind: int) -> bool:

@@ -27,6 +27,8 @@ from shared.config import READY_FD, Settings
 # A key bounces; the second press that counts comes later than that.
 _BOUNCE_SECONDS = 0.2
 
+NOTE_AGAIN = 1.0  # seconds until a `run.json` that could not be written is tried again
+
 # Two workers cannot listen at one address; the registry serves the metrics of both.
 NOT_FOR_CHILDREN = (READY_FD, "DRAGOMAN_METRICS_LISTEN")
 
@@ -58,6 +60,8 @@ class System:
         self._file = RunFile(settings.data_dir)
         self._stop, self._hurry = asyncio.Event(), asyncio.Event()
         self._stop_asked_at = 0.0
+        self._noting: asyncio.TimerHandle | None = None
+        self._told_unnoted = False
 
     def _say(self, line: str) -> None:
         self._write("dragoman", line)
@@ -93,9 +97,9 @@ class System:
             admin_key_file=str(settings.admin_key_file),
         )
         programs = [*self._extra, *self._programs(run)]
-        runner = Runner(programs, guard, self._write, changed=lambda: self._file.write(run))
+        runner = Runner(programs, guard, self._write, changed=lambda: self._note(run))
         run.processes = runner.entries
-        self._file.write(run)
+        self._note(run)
         work = asyncio.create_task(self._work(runner, run), name="start")
         asked = asyncio.create_task(self._stop.wait(), name="asked to stop")
         try:
@@ -121,10 +125,24 @@ class System:
         await runner.start()
         await until_healthy(reachable(self.settings))
         run.state = "ready"
-        self._file.write(run)
+        self._note(run)
         print(f"Dragoman is ready: {run.url} (admin key: {run.admin_key_file})", flush=True)
         if self._after is None or await self._after():
             await self._stop.wait()
+
+    def _note(self, run: Run) -> None:
+        """Replace `run.json`, later where the disk is full: what runs is what matters."""
+        if self._noting is not None:
+            self._noting.cancel()
+        try:
+            self._file.write(run)
+        except OSError as problem:
+            if not self._told_unnoted:
+                self._say(f"{self._file.path.name} is out of date: {problem}")
+            self._told_unnoted = True
+            self._noting = asyncio.get_running_loop().call_later(NOTE_AGAIN, self._note, run)
+        else:
+            self._told_unnoted = False
 
     def _programs(self, run: Run) -> list[Program]:
         settings, environ = self.settings, dict(self._environ)

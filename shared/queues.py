@@ -57,6 +57,9 @@ def make_celery(settings: Settings, name: str) -> Celery:
     app = Celery(name, broker=broker_url(require_redis_url(settings)), set_as_current=False)
     app.conf.update(
         accept_content=["json"],
+        # A Redis that refuses writes (its disk is full, it became a replica) is away, not an error
+        # that ends a worker with its calls.
+        broker_channel_error_retry=True,
         broker_connection_max_retries=None,
         broker_connection_retry_on_startup=True,
         broker_transport_options={

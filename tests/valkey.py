@@ -62,12 +62,27 @@ class OwnValkey:
         with redis.Redis(unix_socket_path=str(self.socket)) as client:
             client.config_set("maxmemory", "0")
 
+    def refuse_writes(self) -> None:
+        """Answer every write with an error, as one does whose disk is full or that is a replica."""
+        with redis.Redis(unix_socket_path=str(self.socket)) as client:
+            client.config_set("min-replicas-to-write", "1")
+
+    def accept_writes(self) -> None:
+        """Write again."""
+        with redis.Redis(unix_socket_path=str(self.socket)) as client:
+            client.config_set("min-replicas-to-write", "0")
+
     def stop(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End it; its files stay."""
         process, self.process = self.process, None
         if process is not None:
             process.send_signal(number)
             process.wait(10)
+
+    def reads(self) -> bool:
+        """Whether somebody waits in a blocking read."""
+        with redis.Redis(unix_socket_path=str(self.socket)) as client:
+            return int(client.info("clients")["blocked_clients"]) > 0
 
     def wipe(self) -> None:
         """Delete the files of a stopped server: the next start finds nothing."""

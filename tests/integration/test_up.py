@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -117,6 +118,42 @@ def test_beat_rings_through_a_valkey_that_is_killed_wherever_its_socket_is(
         await soon(lambda: client.llen(queue), 20)
 
     perform(data_dir, play)
+
+
+def test_a_full_disk_keeps_nothing_from_being_restarted_and_is_told(
+    tmp_path: Path,
+    perform: Callable[[Path, Play], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(up, "NOTE_AGAIN", 0.05)
+    write, full = RunFile.write, [True]
+
+    def written(file: RunFile, run: Run) -> None:
+        if full[0] and run.state == "ready":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(file, run)
+
+    async def play(run: Run, client: redis.Redis) -> None:
+        monkeypatch.setattr(RunFile, "write", written)
+        killed = pid_of(tmp_path, "valkey")
+        assert killed
+        os.kill(killed, signal.SIGKILL)
+        await soon(lambda: _pid(client) not in (None, killed))
+        assert pid_of(tmp_path, "valkey") == killed
+        full[0] = False
+        await soon(lambda: pid_of(tmp_path, "valkey") == _pid(client))
+
+    perform(tmp_path, play)
+    told = "run.json is out of date: [Errno 28] No space left on device"
+    assert capfd.readouterr().err.count(told) == 1
+
+
+def _pid(client: redis.Redis) -> int | None:
+    try:
+        return int(client.info("server")["process_id"])
+    except redis.RedisError:
+        return None
 
 
 def _answers(client: redis.Redis) -> bool:

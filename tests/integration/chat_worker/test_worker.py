@@ -44,6 +44,22 @@ def test_it_outlives_a_redis_that_restarts(bench: Bench) -> None:
     assert worker.process.poll() is None
 
 
+def test_a_redis_that_refuses_writes_costs_it_neither_its_life_nor_a_call(bench: Bench) -> None:
+    bench.upstream.hold()
+    running = bench.submit()
+    worker = bench.start_worker()
+    bench.upstream.wait_until(lambda stats: stats.in_flight == 1, 10)
+    bench.valkey.refuse_writes()
+    eventually(lambda: worker.said("NOREPLICAS"), 10)
+    bench.upstream.release()
+    during = bench.submit()
+    bench.ended(running, during, timeout=5)
+    bench.valkey.accept_writes()
+    eventually(bench.valkey.reads, 10)
+    assert worker.process.poll() is None
+    assert worker.log.read_text().count("Traceback") <= 5
+
+
 def test_a_stop_lets_running_calls_finish_and_claims_nothing_more(bench: Bench) -> None:
     bench.upstream.hold()
     running = bench.submit()
