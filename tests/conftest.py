@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.depth import LONG, LONG_EXAMPLES, LONG_STEPS
+
 if TYPE_CHECKING:
     from xdist.scheduler import LoadScopeScheduling
 
@@ -21,6 +23,14 @@ settings.register_profile(
     database=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    LONG,
+    max_examples=LONG_EXAMPLES,
+    stateful_step_count=LONG_STEPS,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
 )
 if os.environ.get("CI") == "true":
     settings.load_profile("ci")
