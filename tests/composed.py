@@ -28,6 +28,7 @@ from tests.postgres import PostgresServer
 START_SECONDS = 60.0
 REGISTRIES = ("registry-1", "registry-2")
 HAPROXY = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")
+ENTRY = (sys.executable, "-P", "-m", "deploy.container")
 WORKERS = ("chat-worker-1", "chat-worker-2", "discovery-worker", "beat")
 
 
@@ -35,7 +36,8 @@ class Composed:
     """Its services as processes of this machine, by their names; `settings` are for all of them.
 
     `postgres` is a cluster that this may reconfigure. Without an HAProxy there is no proxy, and
-    `url` is that of the first registry.
+    `url` is that of the first registry. `code` is where a service's own code is, where it is
+    another than this.
     """
 
     def __init__(self, folder: Path, postgres: PostgresServer, settings: Mapping[str, str]) -> None:
@@ -46,6 +48,7 @@ class Composed:
         self.ports = {name: free_port() for name in (*REGISTRIES, "valkey", "proxy")}
         self.metrics_ports = {name: free_port() for name in WORKERS if name != "beat"}
         self.url = f"http://127.0.0.1:{self.ports['proxy']}"
+        self.code: dict[str, Path] = {}
         self._settings = settings
         self._services: dict[str, Any] = filled(composition()["services"])
         self._log_read = 0
@@ -129,7 +132,8 @@ class Composed:
             .replace("/var/lib/dragoman", str(self.folder / "lib"))
             for key, text in given.items()
         }
-        own |= {"PYTHONPATH": str(ROOT), "PATH": inherited["PATH"], "DRAGOMAN_HOST": "127.0.0.1"}
+        own |= {"PYTHONPATH": str(self.code.get(name, ROOT)), "PATH": inherited["PATH"]}
+        own |= {"DRAGOMAN_HOST": "127.0.0.1"}
         own |= {"DRAGOMAN_PORT": str(self.ports.get(name, self.ports[REGISTRIES[0]]))}
         temporary = self.folder / "tmp" / name
         temporary.mkdir(parents=True, exist_ok=True)
@@ -150,11 +154,14 @@ class Composed:
 
     def command(self, *words: str, service: str = "migrate") -> str:
         """What a command prints in the container of a service."""
-        return self.run(*_ENTRY, *words, env=self.environment(service))
+        entry = ENTRY
+        if service in self.code and words[0] != "healthy":
+            entry = (*ENTRY[:-1], "deploy")  # `dragoman` there would look for packages of its own
+        return self.run(*entry, *words, env=self.environment(service))
 
     def spawn(self, name: str) -> None:
         """Start a service; it is ready some time later."""
-        command = [*_ENTRY, *self._services[name]["command"]]
+        command = [*ENTRY, *self._services[name]["command"]]
         self._popen(name, command, self.environment(name))
 
     def start_valkey(self) -> None:
@@ -246,6 +253,3 @@ class Composed:
     def admin_key(self) -> str:
         """The first admin key, as `migrate` made it."""
         return (self.folder / "lib" / "admin" / "admin.key").read_text().strip()
-
-
-_ENTRY = (sys.executable, "-P", "-m", "deploy.container")

@@ -1,7 +1,8 @@
 """How `./dragoman test` shares the suite out between processes, so that both end together.
 
-A whole system wants both cores: all of tests/e2e is one unit of work, which starts first. Any other
-unit is a file, whose fixtures are then made once; slow layers come first, fast ones fill up.
+A whole system wants both cores: all of tests/e2e is one unit of work, which starts first. So is
+what shares a composition. Any other unit is a file, whose fixtures are then made once; slow layers
+come first, fast ones fill up.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 WHOLE_SYSTEMS: Final = "tests/e2e/"
+COMPOSED: Final = "tests/integration/deployment/composed/"
 SLOW_FIRST: Final = (WHOLE_SYSTEMS, "tests/integration/", "tests/contract/")
 
 
 def unit_of(nodeid: str) -> str:
     """The unit of work that a test belongs to."""
-    return WHOLE_SYSTEMS if nodeid.startswith(WHOLE_SYSTEMS) else nodeid.partition("::")[0]
+    for together in (WHOLE_SYSTEMS, COMPOSED):
+        if nodeid.startswith(together):
+            return together
+    return nodeid.partition("::")[0]
 
 
 def turn_of(item: pytest.Item) -> int:

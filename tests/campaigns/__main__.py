@@ -43,6 +43,7 @@ CAMPAIGNS: dict[str, Callable[..., list[Finding]]] = {
     "rolling": rolling_campaign.run,
     "rotation": rotation_campaign.run,
     "silence": silence_campaign.run,
+    "upgrade": upgrade_campaign.run,
     "valkey": valkey_campaign.run,
 }
 

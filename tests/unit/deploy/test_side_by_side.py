@@ -10,6 +10,8 @@ from tests.side_by_side import turn_of, unit_of
 
 def test_whole_systems_stay_in_one_process_and_so_do_the_tests_of_a_file() -> None:
     assert unit_of("tests/e2e/test_up.py::test_a") == unit_of("tests/e2e/test_demo.py::test_b")
+    composed = "tests/integration/deployment/composed"
+    assert unit_of(f"{composed}/test_a.py::test_a") == unit_of(f"{composed}/test_b.py::test_b")
     assert unit_of("tests/unit/a/test_x.py::test_a[1::2]") == "tests/unit/a/test_x.py"
     assert unit_of("tests/unit/b/test_x.py::test_a") == "tests/unit/b/test_x.py"
 

@@ -6,40 +6,22 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
-import sqlalchemy as sa
 from psycopg import errors
 
 from deploy.grants import CHAT_WORKER, DISCOVERY_WORKER, REGISTRY
 from shared.store import jobs, usage
 from shared.store.database import Database
-from shared.store.schema import chat_job, job_attempt
 from tests.api import CHAT, Api, chat_body
-from tests.campaigns.checker import Evidence, check
-from tests.campaigns.load import Load, Shape
 from tests.compose_file import ROOT
 from tests.composed import HAPROXY, REGISTRIES, Composed
 from tests.eventually import eventually
-from tests.simulators import CountingSimulator, Mode, Running, running
+from tests.simulators import Mode, Running, running
 from tests.webhook_receiver import SECRET, Receiver
-
-
-@pytest.fixture
-def api(composed: Composed) -> Iterator[Api]:
-    """The admin, through the proxy."""
-    with Api(composed.url, composed.admin_key) as caller:
-        yield caller
-
-
-@pytest.fixture
-def upstream() -> Iterator[Running]:
-    with running(CountingSimulator()) as sim:
-        yield sim
 
 
 def call(api: Api, method: str, path: str, status: int, **more: Any) -> Any:
@@ -221,80 +203,3 @@ def test_the_proxy_passes_streams_on_as_they_come_and_hang_ups_too(
         api.http.post(CHAT, json=waiting, timeout=1)
     upstream.wait_until(lambda stats: stats.in_flight == 0, 10)
     upstream.release()
-
-
-def test_every_password_is_changed_and_everything_restarted_and_no_caller_sees_it(
-    composed: Composed, api: Api, upstream: Running
-) -> None:
-    slug = api.add_provider("steady", upstream.url)["slug"]
-    shape = Shape(kinds={"b": 1.0, "p": 1.0}, latency=(0.05, 0.3), rate=20, connections=8)
-    url = composed.url if HAPROXY else composed.url_of(REGISTRIES[1])
-    load = Load(url, composed.admin_key, f"{slug}/m", run="rotate", shape=shape, seed=1)
-    names = ["registry", "chat_worker", "discovery_worker", "migrate"]
-    before = {name: composed.secret(f"database_url_{name}") for name in names}
-    load.start()
-    try:
-        composed.make_secrets("renew", *(f"database_url_{name}" for name in names))
-        composed.make_logins()
-        composed.command("migrate")
-        for service in ("chat-worker-1", *(REGISTRIES if HAPROXY else REGISTRIES[:1])):
-            composed.restart(service)
-        composed.make_logins("retire")
-        known = len(load.accepted)
-        eventually(lambda: len(load.accepted) > known + 10, 10)
-    finally:
-        load.stop()
-    assert [refused.why for refused in load.refused] == []
-    api.ended([entry.job_id for entry in load.accepted], 30)
-    evidence = Evidence(
-        load.accepted, load.collect(), load.first_seen, upstream.calls(), tolerated=()
-    )
-    assert [finding for finding in check(evidence) if not finding.holds] == []
-    for name, old in before.items():
-        assert "_b:" in composed.secret(f"database_url_{name}")
-        with pytest.raises(psycopg.OperationalError):
-            psycopg.connect(old)
-    assert composed.denials() == []
-
-
-def test_a_dump_taken_under_load_restores_to_a_database_that_works(
-    composed: Composed, api: Api, upstream: Running
-) -> None:
-    slug = api.add_provider("dumped", upstream.url)["slug"]
-    shape = Shape(latency=(0.0, 0.2), rate=50, connections=8)
-    url, key = composed.url_of(REGISTRIES[0]), composed.admin_key
-    load = Load(url, key, f"{slug}/m", run="dump", shape=shape, seed=2)
-    dump, tools = str(composed.folder / "dragoman.dump"), composed.postgres.binaries
-    load.start()
-    try:
-        eventually(lambda: len(load.accepted) > 20, 10)
-        before = [entry.job_id for entry in load.accepted]
-        owner = composed.secret("database_url_migrate")
-        composed.run(str(tools / "pg_dump"), "--format=custom", f"--file={dump}", owner, env={})
-        known = len(load.accepted)
-        eventually(lambda: len(load.accepted) > known, 10)
-    finally:
-        load.stop()
-    composed.postgres.execute("CREATE DATABASE restored OWNER dragoman_migrate")
-    restore = [str(tools / "pg_restore"), "--no-owner", "--no-privileges", "--exit-on-error"]
-    place = f"127.0.0.1:{composed.postgres.port}/restored"
-    into = ["--role=dragoman_migrate", f"--dbname=postgresql://dragoman@{place}", dump]
-    composed.run(*restore, *into, env={})
-    # A restore brings no grants: migrate gives them anew.
-    logins = [composed.secret(f"database_url_{name}") for name in ("migrate", "registry")]
-    owner, registry = (f"{url.rpartition('/')[0]}/restored" for url in logins)
-    settings = {"DATABASE_URL_FILE": "", "DATABASE_URL": owner}
-    env = composed.environment("migrate") | settings
-    dragoman = (sys.executable, str(ROOT / "dragoman"))
-    assert f"Granted what they write to {CHAT_WORKER}" in composed.run(
-        *dragoman, "migrate", env=env
-    )
-    told = composed.run(*dragoman, "keys", "rotate-master", "--stage", "status", env=env)
-    assert "no key of this keyring" not in told
-    database = Database(registry)
-    with database.read() as tx:
-        found = set(tx.execute(sa.select(chat_job.c.id)).scalars())
-        attempts = set(tx.execute(sa.select(job_attempt.c.job_id)).scalars())
-    database.dispose()
-    assert {f"chatcmpl-{job_id}" for job_id in found} >= set(before)
-    assert attempts <= found  # what was written together is there together

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.api import Api
 from tests.composed import HAPROXY, Composed
 from tests.postgres import PostgresMissing, PostgresServer
+from tests.simulators import CountingSimulator, Running, running
 
 LEASE_SECONDS = 2
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
     """Everything runs, each service under its own role."""
     folder: Path = tmp_path_factory.mktemp("composed")
@@ -40,3 +42,16 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
     finally:
         everything.stop()
         server.remove()
+
+
+@pytest.fixture
+def api(composed: Composed) -> Iterator[Api]:
+    """The admin, through the proxy."""
+    with Api(composed.url, composed.admin_key) as caller:
+        yield caller
+
+
+@pytest.fixture
+def upstream() -> Iterator[Running]:
+    with running(CountingSimulator()) as sim:
+        yield sim
