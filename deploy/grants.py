@@ -88,6 +88,7 @@ GRANTS: Final[Mapping[str, Mapping[str, Access]]] = {
             insert=("id", "job_id", "type", "status", "next_at", "created_at"), delete=True
         ),
         "usage_hour": READ,
+        "usage_day": READ,
     },
     CHAT_WORKER: {
         "installation": READ,
@@ -116,6 +117,7 @@ GRANTS: Final[Mapping[str, Mapping[str, Access]]] = {
             delete=True,
         ),
         "usage_hour": Access(insert=(*_KEYS_OF_USAGE, *_TOTALS), update=_TOTALS, delete=True),
+        "usage_day": Access(insert=ALL, delete=True),
         "model": READ,
     },
     DISCOVERY_WORKER: {

@@ -10,6 +10,7 @@ GRANT SELECT, DELETE, INSERT ("job_id", "attempt", "worker_id", "chat_url", "key
 GRANT SELECT, DELETE, INSERT ("provider_id", "provider_revision", "closed_at", "closed_until", "reason", "cause", "failures", "strikes", "probe_job"), UPDATE ("provider_revision", "closed_at", "closed_until", "reason", "cause", "failures", "strikes", "probe_job") ON "provider_gate" TO dragoman_chat_worker;
 GRANT SELECT, DELETE, INSERT ("id", "job_id", "type", "status", "next_at", "created_at"), UPDATE ("status", "attempts", "next_at", "claimed_until", "last_status") ON "webhook_delivery" TO dragoman_chat_worker;
 GRANT SELECT, DELETE, INSERT ("hour", "owner", "key_id", "provider_id", "model", "requests", "failures", "unknown_usage", "prompt_tokens", "completion_tokens", "latency_00", "latency_01", "latency_02", "latency_03", "latency_04", "latency_05", "latency_06", "latency_07", "latency_08", "latency_09", "latency_10", "latency_11", "latency_12", "latency_13", "latency_14", "latency_15", "latency_16", "latency_17", "latency_18", "latency_19"), UPDATE ("requests", "failures", "unknown_usage", "prompt_tokens", "completion_tokens", "latency_00", "latency_01", "latency_02", "latency_03", "latency_04", "latency_05", "latency_06", "latency_07", "latency_08", "latency_09", "latency_10", "latency_11", "latency_12", "latency_13", "latency_14", "latency_15", "latency_16", "latency_17", "latency_18", "latency_19") ON "usage_hour" TO dragoman_chat_worker;
+GRANT SELECT, DELETE, INSERT ("day", "owner", "key_id", "provider_id", "model", "requests", "failures", "unknown_usage", "prompt_tokens", "completion_tokens", "latency_00", "latency_01", "latency_02", "latency_03", "latency_04", "latency_05", "latency_06", "latency_07", "latency_08", "latency_09", "latency_10", "latency_11", "latency_12", "latency_13", "latency_14", "latency_15", "latency_16", "latency_17", "latency_18", "latency_19") ON "usage_day" TO dragoman_chat_worker;
 GRANT SELECT ON "model" TO dragoman_chat_worker;
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM dragoman_discovery_worker;
 GRANT USAGE ON SCHEMA public TO dragoman_discovery_worker;
@@ -39,3 +40,4 @@ GRANT SELECT, DELETE ON "job_attempt" TO dragoman_registry;
 GRANT SELECT ON "provider_gate" TO dragoman_registry;
 GRANT SELECT, DELETE, INSERT ("id", "job_id", "type", "status", "next_at", "created_at") ON "webhook_delivery" TO dragoman_registry;
 GRANT SELECT ON "usage_hour" TO dragoman_registry;
+GRANT SELECT ON "usage_day" TO dragoman_registry;

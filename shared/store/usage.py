@@ -19,6 +19,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from shared.store import usage_days
 from shared.store.schema import LATENCY_BUCKETS, model, usage_hour
 
 HOUR: Final = 3_600
@@ -142,11 +143,6 @@ def _bounded(tx: sa.Connection, totals: Mapping[Key, dict[str, int]]) -> dict[Ke
     return bounded
 
 
-def _within(period: Period) -> tuple[sa.ColumnElement[bool], ...]:
-    # Whole numbers: beside a fraction PostgreSQL reads the hours as fractions, without an index.
-    return usage_hour.c.hour >= ceil(period.since), usage_hour.c.hour < ceil(period.until)
-
-
 def totals(
     tx: sa.Connection,
     period: Period,
@@ -162,40 +158,39 @@ def totals(
     Without `group_by` one row, of all. In the order of what they are grouped by; up to `limit` rows
     behind the one with the values `after`. With `named` all other providers are one, `OTHER`.
     """
-    day = usage_hour.c.hour - usage_hour.c.hour % 86_400
+    used = _used(tx, period, by_hour="hour" in group_by)
+    day = used.c.hour - used.c.hour % usage_days.DAY
     columns: list[sa.ColumnElement[Any]] = [
-        day.label("day") if name == "day" else usage_hour.c[name] for name in group_by
+        day.label("day") if name == "day" else used.c[name] for name in group_by
     ]
     if named is not None:
-        provider_id = usage_hour.c.provider_id
+        provider_id = used.c.provider_id
         known = sa.case((provider_id.in_(named), provider_id), else_=OTHER).label("provider_id")
         columns = [known if one is provider_id else one for one in columns]
     sums = [
-        sa.func.coalesce(sa.func.sum(usage_hour.c[name]), 0).label(name)
-        for name in (*COUNTS, *LATENCIES)
+        sa.func.coalesce(sa.func.sum(used.c[name]), 0).label(name) for name in (*COUNTS, *LATENCIES)
     ]
-    query = sa.select(*columns, *sums).where(*_within(period)).group_by(*columns).order_by(*columns)
-    if period.owner is not None:
-        query = query.where(usage_hour.c.owner == period.owner)
+    query = sa.select(*columns, *sums).group_by(*columns).order_by(*columns)
     if after:
-        grouped = [day if name == "day" else usage_hour.c[name] for name in group_by]
+        grouped = [day if name == "day" else used.c[name] for name in group_by]
         query = query.where(sa.tuple_(*grouped) > sa.tuple_(*after))
     query = query.limit(limit)
     return [dict(row) for row in tx.execute(query).mappings()]
 
 
+def _used(tx: sa.Connection, period: Period, *, by_hour: bool) -> sa.Subquery:
+    return usage_days.source(tx, period.since, period.until, period.owner, by_hour=by_hour)
+
+
 def busiest(tx: sa.Connection, period: Period, most: int) -> Sequence[str]:
     """The ids of up to `most` providers with the most requests in a period, the busiest first."""
-    requests = sa.func.sum(usage_hour.c.requests)
+    used = _used(tx, period, by_hour=False)
     query = (
-        sa.select(usage_hour.c.provider_id)
-        .where(*_within(period))
-        .group_by(usage_hour.c.provider_id)
-        .order_by(requests.desc(), usage_hour.c.provider_id)
+        sa.select(used.c.provider_id)
+        .group_by(used.c.provider_id)
+        .order_by(sa.func.sum(used.c.requests).desc(), used.c.provider_id)
         .limit(most)
     )
-    if period.owner is not None:
-        query = query.where(usage_hour.c.owner == period.owner)
     return tx.execute(query).scalars().all()
 
 
@@ -228,5 +223,7 @@ def percentile(counts: Sequence[int], share: float) -> float | None:
 
 
 def purge(tx: sa.Connection, *, now: float) -> None:
-    """Forget totals of more than 400 days ago."""
+    """Forget totals of more than 400 days ago, and add up a day that is over."""
     tx.execute(sa.delete(usage_hour).where(usage_hour.c.hour < ceil(now - KEPT_SECONDS)))
+    usage_days.purge(tx, before=now - KEPT_SECONDS)
+    usage_days.add_up(tx, now=now)

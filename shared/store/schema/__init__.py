@@ -18,6 +18,7 @@ from shared.store.schema.jobs import (
     chat_job,
     job_attempt,
     provider_gate,
+    usage_day,
     usage_hour,
     webhook_delivery,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "provider",
     "provider_check",
     "provider_gate",
+    "usage_day",
     "usage_hour",
     "webhook_delivery",
     "worker",

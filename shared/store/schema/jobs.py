@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import sqlalchemy as sa
@@ -149,6 +150,15 @@ webhook_delivery = sa.Table(
 # Writer: chat worker, in the transaction that ends a job. Outlives the jobs. `latency_NN` counts
 # the requests whose last attempt took that many seconds (buckets of `store.usage`).
 LATENCY_BUCKETS: Final = 20
+
+
+def _totals() -> Iterator[sa.Column[int]]:
+    for name in ("requests", "failures", "unknown_usage", "prompt_tokens", "completion_tokens"):
+        yield count(name)
+    for number in range(LATENCY_BUCKETS):
+        yield count(f"latency_{number:02}")
+
+
 usage_hour = sa.Table(
     "usage_hour",
     metadata,
@@ -157,11 +167,17 @@ usage_hour = sa.Table(
     sa.Column("key_id", sa.Text, primary_key=True),
     sa.Column("provider_id", sa.Text, primary_key=True),
     sa.Column("model", sa.Text, primary_key=True),
-    count("requests"),
-    count("failures"),
-    count("unknown_usage"),
-    count("prompt_tokens"),
-    count("completion_tokens"),
-    *[count(f"latency_{number:02}") for number in range(LATENCY_BUCKETS)],
+    *_totals(),
     sa.Index("ix_usage_hour_key_id_hour", "key_id", "hour"),  # what a key used today
+)
+# Writer: chat worker, which adds up the hours of a day that is over (`store.usage_days`).
+usage_day = sa.Table(
+    "usage_day",
+    metadata,
+    sa.Column("day", sa.BigInteger, primary_key=True, autoincrement=False),  # its first second
+    sa.Column("owner", sa.Text, primary_key=True),
+    sa.Column("key_id", sa.Text, primary_key=True),
+    sa.Column("provider_id", sa.Text, primary_key=True),
+    sa.Column("model", sa.Text, primary_key=True),
+    *_totals(),
 )
