@@ -151,7 +151,9 @@ def _install(venv: Venv, uv: str | None, group: str, *, with_valkey: bool) -> No
         if uv:
             command = [uv, "pip", "install", "--python", str(venv.python)]
         else:
-            command = [str(venv.python), "-m", "pip", "install", "--disable-pip-version-check"]
+            # What is used is compiled later (deploy.bytecode); all of it would be 50 MB more.
+            quick = ("--disable-pip-version-check", "--no-compile")
+            command = [str(venv.python), "-m", "pip", "install", *quick]
         if _run([*command, "--no-deps", "--require-hashes", "-r", str(lock)]) != 0:
             raise CannotStart(
                 f"Installing requirements/{group}.lock failed for the reason above; "
