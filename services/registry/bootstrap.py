@@ -57,7 +57,7 @@ def assemble(
         on_revoked=authenticator.forget,
     )
     following = Following(
-        lambda: blocking_redis(settings, block_seconds=BLOCK_SECONDS),
+        blocking_redis(settings, block_seconds=BLOCK_SECONDS),
         quick_redis(settings),
         sealer,
     )

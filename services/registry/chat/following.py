@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -61,10 +61,10 @@ class Follow:
 
 
 class Following:
-    """All follows of one process. `subscriber` makes a client for reads of `BLOCK_SECONDS`."""
+    """All follows of one process. `reader` is a client for reads of `BLOCK_SECONDS`, and ours."""
 
-    def __init__(self, subscriber: Callable[[], Redis], waker: Redis, sealer: Sealer) -> None:
-        self._subscriber = subscriber
+    def __init__(self, reader: Redis, waker: Redis, sealer: Sealer) -> None:
+        self._redis = reader
         self._waker = waker
         self._sealer = sealer
         self._follows: dict[str, set[Follow]] = {}
@@ -104,22 +104,21 @@ class Following:
             logger.debug("the read ends by itself", extra={"reason": str(fault)})
 
     def _read(self) -> None:
-        with self._subscriber() as redis:
-            while self._follows:
-                try:
-                    self._turn(redis)
-                except (RedisError, OSError) as fault:
-                    if not self._failing:
-                        logger.warning(
-                            "no live chunks; stored ones are read", extra={"reason": str(fault)}
-                        )
-                    self._failing = True
-                    gevent.sleep(REST_SECONDS)
-                except Exception:
-                    logger.exception("reading live chunks failed")
-                    gevent.sleep(REST_SECONDS)
+        while self._follows:
+            try:
+                self._turn()
+            except (RedisError, OSError) as fault:
+                if not self._failing:
+                    logger.warning(
+                        "no live chunks; stored ones are read", extra={"reason": str(fault)}
+                    )
+                self._failing = True
+                gevent.sleep(REST_SECONDS)
+            except Exception:
+                logger.exception("reading live chunks failed")
+                gevent.sleep(REST_SECONDS)
 
-    def _turn(self, redis: Redis) -> None:
+    def _turn(self) -> None:
         wanted = {self._wake_key: self._woken}
         for job_id, follows in self._follows.items():
             lasts = [f.last for f in follows if not f.lost and f.pending < MOST_PENDING]
@@ -127,7 +126,7 @@ class Following:
                 wanted[stream_key(job_id)] = position_after(min(lasts))
         by_key = {stream_key(job_id): job_id for job_id in self._follows}
         block = int(BLOCK_SECONDS * 1000)
-        answer: Any = redis.xread(wanted, count=ENTRIES, block=block)  # type: ignore[arg-type]
+        answer: Any = self._redis.xread(wanted, count=ENTRIES, block=block)  # type: ignore[arg-type]
         if self._failing:
             self._failing = False
             logger.info("live chunks are back")

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from shared.store.jobs.filters import Condition, Wanted, filters_of
 from shared.store.jobs.read import SHOWN, job_of
 from shared.store.jobs.rows import Job
+from shared.store.prepared import Prepared
 from shared.store.schema import chat_job, job_attempt
 
 
@@ -76,8 +77,10 @@ _ATTEMPTS: Final = (
     .where(job_attempt.c.job_id == sa.bindparam("job_id"))
     .order_by(job_attempt.c.attempt)
 )
-_LOG: Final = sa.select(chat_job.c.log_sealed, chat_job.c.include_usage).where(
-    chat_job.c.id == sa.bindparam("job_id")
+_LOG: Final = Prepared(
+    sa.select(chat_job.c.log_sealed, chat_job.c.include_usage).where(
+        chat_job.c.id == sa.bindparam("job_id")
+    )
 )
 _ORIGINAL: Final = sa.select(chat_job.c.original_sealed).where(
     chat_job.c.id == sa.bindparam("job_id")
@@ -175,5 +178,5 @@ def original_of(tx: sa.Connection, job_id: str) -> str | None:
 
 def log_of(tx: sa.Connection, job_id: str) -> StoredLog | None:
     """The chunk log of this job; None when there is no such job."""
-    row = tx.execute(_LOG, {"job_id": job_id}).first()
+    row = _LOG.first(tx, {"job_id": job_id})
     return StoredLog(*row) if row else None
