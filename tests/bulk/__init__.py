@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
@@ -86,6 +87,15 @@ def fill(database: Database, bulk: Bulk, seal: Seal) -> Sequence[str]:
     with database.write() as tx:
         copy(tx, usage_hour, totals)
     return some
+
+
+def fill_queue(database: Database, bulk: Bulk, count: int, seal: Seal) -> None:
+    """Queue as many jobs of all owners and providers, as of the last minute."""
+    waiting = replace(bulk, jobs=count, now=time.time(), days=60.0 / DAY, seed=bulk.seed + 1)
+    made = map(rows.waiting, _jobs(waiting, random.Random(waiting.seed), seal))
+    while batch := list(islice(made, BATCH)):
+        with database.write() as tx:
+            copy(tx, chat_job, batch)
 
 
 def fill_trails(database: Database, bulk: Bulk, entries: int) -> None:

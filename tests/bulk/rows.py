@@ -61,6 +61,24 @@ def job(
     }
 
 
+def waiting(row: Row) -> Row:
+    """The job as it was before anybody took it."""
+    return row | {
+        "state": "queued",
+        "worker_id": None,
+        "attempt": 0,
+        "calls": 0,
+        "started_at": None,
+        "completed_at": None,
+        "expires_at": None,
+        "version": 1,
+        "error_code": None,
+        "result_sealed": None,
+        "idempotency_key": None,
+        "body_fingerprint": None,
+    }
+
+
 def sealed(row: Row, chance: random.Random, texts: Texts, seal: Seal) -> Row:
     """What only the keyring opens; a twentieth have a webhook."""
     job_id, completed = row["id"], row["state"] == "completed"
