@@ -24,6 +24,7 @@ from tests.campaigns import (
     rolling_campaign,
     rotation_campaign,
     silence_campaign,
+    upgrade_campaign,
     valkey_campaign,
 )
 from tests.campaigns.checker import Finding, table

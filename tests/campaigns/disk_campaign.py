@@ -1,0 +1,63 @@
+"""The disk of SQLite's file, Valkey's and the log is full, under load: promises 1 to 4 and 7."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from tests.campaigns.checker import Finding
+from tests.campaigns.faults import Say
+from tests.campaigns.outages import Outage, Outages
+from tests.campaigns.stage import Stage, stage
+from tests.smalldisk import SmallDisk, small_disk
+
+LONGEST: Final = 30.0  # seconds
+PAUSE: Final = 10.0
+MEBIBYTES: Final = 96
+SAID: Final = "database or disk is full"  # SQLite's words for it
+
+
+def run(folder: Path, *, seconds: float, seed: int, say: Say) -> list[Finding]:
+    """Fill it and free it again for `seconds`, once at least; raises NoSmallDisk."""
+    with small_disk(MEBIBYTES) as disk:
+        return play(disk, seconds=seconds, longest=LONGEST, seed=seed, say=say)
+
+
+def play(disk: SmallDisk, *, seconds: float, longest: float, seed: int, say: Say) -> list[Finding]:
+    """As `run`, on this disk; it is full for `longest` seconds at most, half of that at least."""
+    # No second worker: its log would be on the disk, too, and tells nothing more.
+    with stage(disk.folder, valkey_folder=disk.folder / "v", second_worker=False) as setting:
+        outages = Outages(setting, seed, say)
+        findings = outages.play(menu(disk), seconds=seconds, longest=longest, pause=PAUSE)
+        return [*findings, _whole(setting), _told(setting)]
+
+
+def menu(disk: SmallDisk) -> Sequence[Outage]:
+    """What can become of a disk."""
+    return (Outage("disk full", "disk", disk.fill, disk.free),)
+
+
+def _whole(setting: Stage) -> Finding:
+    """SQLite's own check of every page and index."""
+    finding = Finding("1", "what SQLite finds broken in its file")
+    path = setting.database_url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as connection:
+        said = [row[0] for row in connection.execute("PRAGMA integrity_check")]
+    finding.broken += [line for line in said if line != "ok"]
+    return finding
+
+
+def _told(setting: Stage) -> Finding:
+    finding = Finding("7", "processes whose log does not say that the disk is full")
+    log = setting.system.log.read_text(encoding="utf-8", errors="replace")
+    lines = [line for line in log.splitlines() if SAID in line]
+    finding.broken += [
+        name
+        for name in ("registry", "chat-worker")
+        if not any(line.startswith(name) for line in lines)
+    ]
+    return finding
