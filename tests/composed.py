@@ -214,11 +214,13 @@ class Composed:
         assert status is None, f"{name} ended with {status}:\n{self.log(name)}"
         return True
 
-    def restart(self, name: str) -> None:
-        """Stop as `docker compose` does, start, and wait until it is healthy."""
-        self.end(name)
-        self.spawn(name)
-        self.until_healthy(name)
+    def restart(self, *names: str) -> None:
+        """Stop as `docker compose` does, start, and wait until all of these are healthy."""
+        for name in names:
+            self.end(name)
+            self.spawn(name)
+        for name in names:
+            self.until_healthy(name)
 
     def end(self, name: str, number: signal.Signals = signal.SIGTERM) -> float:
         """Send the signal and wait; the seconds that it took."""
