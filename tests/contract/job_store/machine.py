@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from hypothesis import event
@@ -31,12 +32,34 @@ from shared.store.schema import (
     worker,
 )
 from tests.contract.job_store.conftest import Store, new_provider, outcome_of
-from tests.contract.job_store.model import STORED, UNSTORED, Gate, Job, Model, Provider
+from tests.contract.job_store.model import FLAGS, STORED, UNSTORED, Gate, Job, Model, Provider
 
 RETENTION = Retention(STORED, UNSTORED)
 WORKERS, OWNERS, PROVIDERS = ("w1", "w2", "w3"), ("ann", "ben", "cat"), ("p1", "p2", "p3")
 TABLES = (job_attempt, webhook_delivery, chat_job, provider_gate, provider, worker)
 LIMITS = st.none() | st.integers(1, 3)
+
+
+class Wish(NamedTuple):
+    """What is asked of a new job."""
+
+    owner: str
+    provider: str
+    tier: str
+    seconds: float
+    key: str | None
+    flags: frozenset[str]
+
+
+WISHES = st.builds(
+    Wish,
+    owner=st.sampled_from(OWNERS),
+    provider=st.sampled_from(PROVIDERS),
+    tier=st.sampled_from(("default", *TIERS)),
+    seconds=st.sampled_from([5000, 100, 2]),
+    key=st.none() | st.sampled_from(["k1", "k2"]),
+    flags=st.frozensets(st.sampled_from(FLAGS)),
+)
 
 
 class Claims(RuleBasedStateMachine):
@@ -52,14 +75,18 @@ class Claims(RuleBasedStateMachine):
         self.turn = ""
         self.made = 0
 
-    @initialize(limits=st.tuples(LIMITS, LIMITS, LIMITS))
-    def begin(self, limits: tuple[int | None, ...]) -> None:
+    @initialize(
+        limits=st.tuples(LIMITS, LIMITS, LIMITS), wishes=st.lists(WISHES, min_size=4, max_size=9)
+    )
+    def begin(self, limits: tuple[int | None, ...], wishes: list[Wish]) -> None:
         with self.database.write() as tx:
             for table in TABLES:
                 tx.execute(sa.delete(table))
             for name, limit in zip(PROVIDERS, limits, strict=True):
                 providers.create(tx, new_provider(name, id=name, max_concurrency=limit))
                 self.model.providers[name] = Provider(limit)
+        for wish in wishes:
+            self._submit(wish)
 
     @property
     def now(self) -> float:
@@ -69,58 +96,51 @@ class Claims(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.store.now += seconds
 
-    @rule(
-        owner=st.sampled_from(OWNERS),
-        at=st.sampled_from(PROVIDERS),
-        tier=st.sampled_from(TIERS),
-        seconds=st.sampled_from([2, 100, 5000]),
-        key=st.none() | st.sampled_from(["k1", "k2"]),
-        flags=st.sets(st.sampled_from(["retry", "waits", "store", "webhook", "background"])),
-        count=st.integers(1, 3),
-    )
-    def submit(
-        self,
-        owner: str,
-        at: str,
-        tier: str,
-        seconds: float,
-        key: str | None,
-        flags: set[str],
-        count: int,
-    ) -> None:
+    @rule(wish=WISHES, count=st.integers(1, 3))
+    def submit(self, wish: Wish, count: int) -> None:
         for _ in range(count):
-            self.made += 1
-            job = Job(
-                id=f"{self.made:026d}",
-                owner=owner,
-                provider=at,
-                tier=tier,
-                deadline=self.now + seconds,
-                key=key,
-                retry="retry" in flags,
-                waits="waits" in flags,
-                store="store" in flags,
-                webhook="webhook" in flags,
-                background="background" in flags,
-            )
-            accepted = self.store.submit(
-                id=job.id,
-                owner=owner,
-                provider_id=at,
-                service_tier=tier,
-                deadline=job.deadline,
-                idempotency_key=key,
-                body_fingerprint=key and "body",
-                on_interrupt="retry" if job.retry else "fail",
-                on_unavailable="wait" if job.waits else "fail",
-                store=job.store,
-                webhook_sealed="sealed" if job.webhook else None,
-                background=job.background,
-            )
-            assert bool(accepted) is self.model.submit(job)
+            self._submit(wish)
 
-    @rule(target=claims, who=st.sampled_from(WORKERS), want=st.integers(1, 6))
-    def claim(self, who: str, want: int) -> Any:
+    def _submit(self, wish: Wish) -> None:
+        self.made += 1
+        job = Job(
+            id=f"{self.made:026d}",
+            owner=wish.owner,
+            provider=wish.provider,
+            tier=wish.tier,
+            deadline=self.now + wish.seconds,
+            key=wish.key,
+            flags=wish.flags,
+        )
+        accepted = self.store.submit(
+            id=job.id,
+            owner=job.owner,
+            provider_id=job.provider,
+            service_tier=job.tier,
+            deadline=job.deadline,
+            idempotency_key=job.key,
+            body_fingerprint=job.key and "body",
+            on_interrupt="retry" if job.retry else "fail",
+            on_unavailable="wait" if job.waits else "fail",
+            store=job.store,
+            webhook_sealed="sealed" if job.webhook else None,
+            background="background" in job.flags,
+        )
+        assert bool(accepted) is self.model.submit(job)
+
+    @rule(
+        target=claims,
+        asked=st.lists(
+            st.tuples(st.sampled_from(WORKERS), st.sampled_from([1, 2, 3, 8])),
+            min_size=1,
+            max_size=4,
+        ),
+    )
+    def claim(self, asked: list[tuple[str, int]]) -> Any:
+        """Several workers, one after the other."""
+        return multiple(*(job for who, want in asked for job in self._claim(who, want)))
+
+    def _claim(self, who: str, want: int) -> Sequence[ClaimedJob]:
         gates = self._gates()
         suspects = sum(job.losses >= SUSPECT_LOSSES for job in self.model.queued())
         expected = self.model.chosen(want, self.now, self.turn, gates)
@@ -136,7 +156,7 @@ class Claims(RuleBasedStateMachine):
         if taken:
             self.turn = taken[-1].owner
             event("claimed")
-        return multiple(*taken)
+        return taken
 
     def _gates(self) -> dict[str, Gate]:
         with self.database.read() as tx:

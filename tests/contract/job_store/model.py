@@ -14,6 +14,8 @@ from shared.store.jobs.sweep import FORGOTTEN_AFTER
 
 STORED, UNSTORED = 600.0, 60.0  # seconds that results are kept
 
+FLAGS = ("retry", "waits", "store", "webhook", "background")
+
 Fence = tuple[str, str, int]
 
 
@@ -34,13 +36,9 @@ class Job:
     owner: str
     provider: str
     tier: str
-    retry: bool
-    waits: bool
-    store: bool
-    webhook: bool
     deadline: float
     key: str | None
-    background: bool
+    flags: frozenset[str]  # of `FLAGS`
     state: JobState = JobState.QUEUED
     worker: str | None = None
     attempt: int = 0
@@ -52,6 +50,22 @@ class Job:
     code: str | None = None
     completed_at: float | None = None
     expires_at: float | None = None
+
+    @property
+    def retry(self) -> bool:
+        return "retry" in self.flags
+
+    @property
+    def waits(self) -> bool:
+        return "waits" in self.flags
+
+    @property
+    def store(self) -> bool:
+        return "store" in self.flags
+
+    @property
+    def webhook(self) -> bool:
+        return "webhook" in self.flags
 
     @property
     def live(self) -> bool:
