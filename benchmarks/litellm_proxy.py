@@ -46,6 +46,16 @@ ENVIRONMENT: Final = {
 _NOT_THEIRS: Final = ("DRAGOMAN_", "LITELLM_", "OPENAI_", "OTEL_", "PYTHON")
 
 
+def options(workers: int) -> list[str]:
+    """What differs with the number of workers.
+
+    Several are killed and started again for ever where their imports take more than the 5 s after
+    which uvicorn thinks that they hang, as on a busy machine: they get more.
+    """
+    several = ["--timeout_worker_healthcheck", "120"] if workers > 1 else []
+    return ["--num_workers", str(workers), *several]
+
+
 class Proxy:
     """One proxy on a port of its own; its log is beside its configuration."""
 
@@ -63,7 +73,7 @@ class Proxy:
         script = str(self._python.with_name("litellm"))
         place = ["--host", "127.0.0.1", "--port", str(self.port)]
         config = ["--config", str(self._folder / "config.yaml")]
-        return [script, *config, *place, "--num_workers", str(self.workers)]
+        return [script, *config, *place, *options(self.workers)]
 
     def start(self) -> None:
         """Start and wait until it is ready; raises RuntimeError with its log."""
@@ -131,7 +141,7 @@ def litellm(folder: Path, python: Path, upstream: Remote, *, workers: int) -> It
         proxy.start()
         name = LITELLM if workers == 1 else LITELLM_2
         settings = " ".join(f"{variable}={value}" for variable, value in ENVIRONMENT.items())
-        command = f"{settings} litellm --config config.yaml --num_workers {workers}"
+        command = f"{settings} litellm --config config.yaml {' '.join(options(workers))}"
         yield Side(name, command, proxy.url, "sim-model", KEY, lambda: (proxy.pid,))
     finally:
         proxy.stop()
