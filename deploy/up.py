@@ -67,7 +67,8 @@ class System:
         self._write("dragoman", line)
 
     def _write(self, name: str, line: str) -> None:
-        if name != VALKEY.name or valkey.is_news(line):
+        told = bool(line.strip())  # Celery begins its farewell with an empty line
+        if told and (name != VALKEY.name or valkey.is_news(line)):
             self._console.write(name, line)
 
     async def run(self) -> int:
