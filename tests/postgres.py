@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import LiteralString
 
@@ -64,10 +65,12 @@ def _unprivileged() -> pwd.struct_passwd | None:
 class PostgresServer:
     """One cluster on a loopback port of its own; trusts whoever connects.
 
-    `durable=False` turns fsync off, which is right for every test but those about crashes.
+    `durable=False` turns fsync off, which is right for every test but those about crashes. `env` is
+    for the server, beside the tests' own.
     """
 
-    def __init__(self, *, durable: bool = False) -> None:
+    def __init__(self, *, durable: bool = False, env: Mapping[str, str] | None = None) -> None:
+        self.env = dict(env or {})
         self.binaries = find_binaries()
         self.user = _unprivileged()
         self.durable = durable
@@ -124,6 +127,7 @@ class PostgresServer:
             self._process = subprocess.Popen(
                 [self.binaries / "postgres", "-D", self.data, *arguments],
                 cwd=self.folder,
+                env={**os.environ, **self.env},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -24,15 +23,17 @@ SAID: Final = "database or disk is full"  # SQLite's words for it
 def run(folder: Path, *, seconds: float, seed: int, say: Say) -> list[Finding]:
     """Fill it and free it again for `seconds`, once at least; raises NoSmallDisk."""
     with small_disk(MEBIBYTES) as disk:
-        return play(disk, seconds=seconds, longest=LONGEST, seed=seed, say=say)
+        return play(disk, seconds=seconds, longest=LONGEST, pause=PAUSE, seed=seed, say=say)
 
 
-def play(disk: SmallDisk, *, seconds: float, longest: float, seed: int, say: Say) -> list[Finding]:
+def play(
+    disk: SmallDisk, *, seconds: float, longest: float, pause: float, seed: int, say: Say
+) -> list[Finding]:
     """As `run`, on this disk; it is full for `longest` seconds at most, half of that at least."""
     # No second worker: its log would be on the disk, too, and tells nothing more.
     with stage(disk.folder, valkey_folder=disk.folder / "v", second_worker=False) as setting:
         outages = Outages(setting, seed, say)
-        findings = outages.play(menu(disk), seconds=seconds, longest=longest, pause=PAUSE)
+        findings = outages.play(menu(disk), seconds=seconds, longest=longest, pause=pause)
         return [*findings, _whole(setting), _told(setting)]
 
 

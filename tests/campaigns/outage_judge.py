@@ -17,6 +17,7 @@ HONEST: Final = "503 store_unavailable"
 SETTLED_SECONDS: Final = 0.3  # into an outage: what came before may still be under way
 # A statement of whom nothing is heard ends after 15 s, the connection that follows after 5 s.
 WAITED_SECONDS: Final = 25.0
+ENOUGH_SECONDS: Final = 5.0  # of outages of Valkey
 ENOUGH: Final = 20  # submissions of which a 99th is worth something
 
 
@@ -46,6 +47,15 @@ def _during(lasted: Lasted, entry: Accepted | Refused) -> bool:
     return lasted.at + SETTLED_SECONDS <= entry.at and entry.at + entry.took <= lasted.until
 
 
+def _touches(lasted: Lasted, entry: Accepted) -> bool:
+    """Whether any part of it was while this lasted, or soon after."""
+    return lasted.at <= entry.at + entry.took and entry.at <= lasted.until + SETTLED_SECONDS
+
+
+def _p99(took: Sequence[float]) -> float:
+    return sorted(took)[int(len(took) * 0.99)] if took else 0.0
+
+
 def _of(observed: Observed, away: str) -> list[Lasted]:
     return [lasted for lasted in observed.lasted if lasted.away == away]
 
@@ -62,12 +72,13 @@ def _never_accepted(observed: Observed) -> Finding:
 
 
 def _honest(observed: Observed) -> Finding:
-    away = _of(observed, "database")
+    # A full disk leaves room for some commits: those are accepted, and all others honestly not.
+    away = [*_of(observed, "database"), *_of(observed, "disk")]
     said = [
         (lasted, entry) for lasted in away for entry in observed.refused if _during(lasted, entry)
     ]
     slowest = max((entry.took for _, entry in said), default=0.0)
-    what = f"answers other than {HONEST} while the database was away"
+    what = f"refusals other than {HONEST} while the database or its disk was away"
     finding = Finding("7", f"{what} ({len(said)} were it, the slowest took {slowest:.1f} s)")
     finding.broken += [
         f"{entry.mark}: {entry.why}, {lasted.name}" for lasted, entry in said if entry.why != HONEST
@@ -91,14 +102,18 @@ def _waited(observed: Observed) -> Finding:
 
 def _quick(observed: Observed) -> Finding:
     away = _of(observed, "valkey")
-    took = sorted(
-        entry.took for entry in observed.accepted if any(_during(lasted, entry) for lasted in away)
-    )
-    bound = SUBMIT_SECONDS * observed.patience
-    p99 = took[int(len(took) * 0.99)] if took else 0.0
+    took, otherwise = [], []
+    for entry in observed.accepted:
+        if any(_during(lasted, entry) for lasted in away):
+            took.append(entry.took)
+        elif not any(_touches(lasted, entry) for lasted in observed.lasted):
+            otherwise.append(entry.took)
+    bound, p99 = SUBMIT_SECONDS * observed.patience, _p99(took)
     what = f"submissions while Valkey was away beyond {bound:g} s at p99"
-    finding = Finding("6", f"{what} ({len(took)} took {p99 * 1000:.0f} ms)")
-    if away and len(took) < ENOUGH:
+    calm = f"{_p99(otherwise) * 1000:.0f} ms while nothing was"
+    finding = Finding("6", f"{what} ({len(took)} took {p99 * 1000:.0f} ms, {calm})")
+    # Where all outages were for a moment, what is left to say is that they were quick, or few.
+    if sum(lasted.until - lasted.at for lasted in away) > ENOUGH_SECONDS and len(took) < ENOUGH:
         finding.broken.append(f"only {len(took)} were accepted")
     elif p99 > bound:
         finding.broken.append(f"{p99:.3f} s")

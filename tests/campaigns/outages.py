@@ -21,7 +21,7 @@ from tests.campaigns.outage_judge import Observed, judge
 from tests.campaigns.stage import LEASE_SECONDS, Stage
 from tests.eventually import eventually
 
-Away = Literal["database", "valkey", "upstream", ""]
+Away = Literal["database", "disk", "valkey", "upstream", ""]
 
 RESUMED_SECONDS: Final = 30.0  # promise 6, held for every outage
 NOTICE_SECONDS: Final = 2 * LEASE_SECONDS + 10
@@ -56,12 +56,16 @@ class Lasted:
 
 @dataclass(slots=True)
 class Outages:
-    """Plays outages on a stage, whose load it also runs."""
+    """Plays outages on a stage, whose load it also runs.
+
+    Jobs may end with one of the `tolerated` codes; `patience` stretches what must be quick.
+    """
 
     setting: Stage
     seed: int
     say: Say
     tolerated: Sequence[str] = ()
+    patience: float = 1.0
     lasted: list[Lasted] = field(default_factory=list)
 
     def play(
@@ -132,5 +136,5 @@ class Outages:
         why = Counter(refusal.why for refusal in load.refused)
         self.say(f"all ended within {time.monotonic() - began:.1f} s: {dict(ends(evidence))}")
         self.say(f"{len(self.lasted)} outages, {len(evidence.accepted)} accepted; {dict(why)}")
-        observed = Observed(self.lasted, load.accepted, load.refused)
+        observed = Observed(self.lasted, load.accepted, load.refused, self.patience)
         return [*check(evidence), *judge(observed)]

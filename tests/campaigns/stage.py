@@ -106,16 +106,19 @@ def stage(
     second_worker: bool = True,
     database: str | None = None,
     options: Mapping[str, Any] | None = None,
+    valkey_folder: Path | None = None,
+    second_env: Mapping[str, str] | None = None,
 ) -> Iterator[Stage]:
     """Start it all in `folder`; ends it all, also after an error.
 
     With the URL of a PostgreSQL `database`, it, Valkey and the upstream are reached through proxies
-    (`network`). `options` are those of the provider.
+    (`network`). `options` are those of the provider. A `valkey_folder` has a short path.
+    `second_env` is for the second worker only.
     """
     with ExitStack() as stack:
         # A socket's path holds about 100 bytes, and a test's folder may be longer.
         short = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dragoman-")))
-        valkey = stack.enter_context(OwnValkey(short))
+        valkey = stack.enter_context(OwnValkey(valkey_folder or short))
         upstream = stack.enter_context(spawned())
         settings = {
             "REDIS_URL": valkey.url,
@@ -143,7 +146,9 @@ def stage(
         environ = {**inherited, **allow, **settings, **own}
         extra = None
         if second_worker:
-            extra = Extra("services.chat_worker", environ, folder / "extra.log")
+            extra = Extra(
+                "services.chat_worker", {**environ, **(second_env or {})}, folder / "extra.log"
+            )
             extra.start()
             stack.callback(extra.end, signal.SIGTERM)
         model = f"{provider['slug']}/sim-model"

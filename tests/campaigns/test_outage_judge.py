@@ -41,7 +41,10 @@ def test_one_that_was_accepted_once_it_was_back_breaks_nothing() -> None:
 @pytest.mark.parametrize("why", ["500 internal_error", "TimeoutError: ", "429 queue_full"])
 def test_any_other_answer_than_that_the_store_is_away_is_found(why: str) -> None:
     found = replace(WELL, refused=[Refused("o-b-1", 120.0, why, 1.0)])
-    assert broken(found) == [f"answers other than {HONEST} while the database was away"]
+    what = f"refusals other than {HONEST} while the database or its disk was away"
+    assert broken(found) == [what]
+    full = replace(DATABASE, away="disk")
+    assert broken(replace(found, lasted=[full, VALKEY])) == [what]
 
 
 @pytest.mark.parametrize("answer", [Accepted("id", "m", 110, 60), Refused("m", 110, HONEST, 26)])

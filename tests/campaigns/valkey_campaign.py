@@ -35,6 +35,7 @@ def menu(valkey: OwnValkey) -> Sequence[Outage]:
 
     return (
         Outage("valkey full", "valkey", valkey.fill, valkey.empty),
+        Outage("valkey refusing writes", "valkey", valkey.refuse_writes, valkey.accept_writes),
         Outage("valkey killed", "valkey", valkey.stop, valkey.start),
         Outage("valkey stopped", "valkey", lambda: valkey.stop(signal.SIGTERM), valkey.start),
         Outage("valkey wiped", "valkey", wiped, valkey.start),

@@ -135,7 +135,9 @@ class Remote:
     def __init__(self, url: str, pid: int) -> None:
         self.url = url
         self.pid = pid
-        self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
+        # Before the server closes an idle connection: a request on one that it closes is lost.
+        limits = httpx.Limits(keepalive_expiry=1.0)
+        self._http = httpx.Client(base_url=url, timeout=30, trust_env=False, limits=limits)
 
     def stats(self) -> Stats:
         return msgspec.json.decode(self._http.get("/sim/stats").content, type=Stats)

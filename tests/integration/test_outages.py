@@ -1,0 +1,96 @@
+"""The short forms of the campaigns database, network, valkey, clock and disk, on two systems.
+
+The same outages, each once and for a moment, and the same judges: what a caller is told meanwhile,
+that work goes on, that nothing is lost, ends twice or is paid twice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.campaigns import (
+    clock_campaign,
+    database_campaign,
+    disk_campaign,
+    network_campaign,
+    valkey_campaign,
+)
+from tests.campaigns.checker import table
+from tests.campaigns.outages import Outage, Outages
+from tests.clocks import NoFakeTime
+from tests.postgres import PostgresMissing
+from tests.smalldisk import NoSmallDisk, small_disk
+
+SEED = 61
+LONGEST = 0.9  # seconds; half of that at least
+PAUSE = 0.1
+PATIENCE = 6.0  # for machines that do other things, too
+
+OF_THE_NETWORK = (
+    "database cut in an answer",
+    "database in a black hole",
+    "valkey partitioned",
+    "upstream resetting",
+    "upstream cut in an answer",
+    "upstream forgotten",
+)
+OF_VALKEY = ("valkey full", "valkey refusing writes")
+OF_CLOCKS = (
+    "the second worker an hour ahead",
+    "everybody an hour ahead",
+    "the database an hour behind",
+)
+
+
+@pytest.mark.timeout(180)
+def test_outages_of_database_network_valkey_and_clocks_break_no_promise(tmp_path: Path) -> None:
+    with (
+        _told_what_is_missing(),
+        clock_campaign.machines(
+            tmp_path, durable=True, options=network_campaign.SHORT_BOUNDS
+        ) as scene,
+    ):
+        setting, network = scene.setting, scene.setting.network
+        assert network is not None
+        menu = [
+            *database_campaign.menu(scene.server),
+            *_some(network_campaign.menu(network), OF_THE_NETWORK),
+            *_some(valkey_campaign.menu(setting.valkey), OF_VALKEY),
+            *_some(clock_campaign.menu(scene.clocks), OF_CLOCKS),
+        ]
+        tolerated = (*network_campaign.LOST, *clock_campaign.JUMPED)
+        outages = Outages(setting, SEED, print, tolerated, patience=PATIENCE)
+        findings = outages.play(menu, seconds=0, longest=LONGEST, pause=PAUSE)
+    assert all(finding.holds for finding in findings), table(findings)
+
+
+@pytest.mark.timeout(180)
+def test_a_full_disk_breaks_no_promise_and_is_told_in_the_log(tmp_path: Path) -> None:
+    with _told_what_is_missing(), small_disk(disk_campaign.MEBIBYTES) as disk:
+        findings = disk_campaign.play(
+            disk, seconds=0, longest=2 * LONGEST, pause=PAUSE, seed=SEED, say=print
+        )
+    assert all(finding.holds for finding in findings), table(findings)
+
+
+def _some(menu: Sequence[Outage], names: Sequence[str]) -> list[Outage]:
+    known = {outage.name: outage for outage in menu}
+    return [known[name] for name in names]
+
+
+@contextmanager
+def _told_what_is_missing() -> Iterator[None]:
+    """Skip on a machine without what this needs; CI has it."""
+    try:
+        yield
+    except (NoFakeTime, PostgresMissing) as missing:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI must not skip this: {missing}")
+        pytest.skip(str(missing))
+    except NoSmallDisk as missing:  # also where CI's container may not mount
+        pytest.skip(str(missing))
