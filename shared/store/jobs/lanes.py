@@ -34,11 +34,24 @@ LANES: Final = sa.text(
             ORDER BY service_tier, provider_id, owner, id LIMIT 1
         ) AS first
         UNION ALL
-        SELECT (
-            SELECT next.id FROM chat_job AS next
-            WHERE next.state = 'queued' AND (next.service_tier, next.provider_id, next.owner)
-                > (head.service_tier, head.provider_id, head.owner)
-            ORDER BY next.service_tier, next.provider_id, next.owner, next.id LIMIT 1
+        SELECT coalesce(
+            (
+                SELECT id FROM chat_job
+                WHERE state = 'queued' AND service_tier = head.service_tier
+                    AND provider_id = head.provider_id AND owner > head.owner
+                ORDER BY owner, id LIMIT 1
+            ),
+            (
+                SELECT id FROM chat_job
+                WHERE state = 'queued' AND service_tier = head.service_tier
+                    AND provider_id > head.provider_id
+                ORDER BY provider_id, owner, id LIMIT 1
+            ),
+            (
+                SELECT id FROM chat_job
+                WHERE state = 'queued' AND service_tier > head.service_tier
+                ORDER BY service_tier, provider_id, owner, id LIMIT 1
+            )
         )
         FROM lane JOIN chat_job AS head ON head.id = lane.id
     )
