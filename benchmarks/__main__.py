@@ -31,6 +31,7 @@ from tests.postgres import PostgresMissing, find_binaries
 
 # As in a user's installation, what is started keeps its compiled modules, beside the modules.
 NO_BYTECODE = ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
+APART = tuple(name for name, scenario in SCENARIOS.items() if scenario.apart)
 WITHOUT = {
     "sqlite": (sides.POSTGRES,),
     "postgresql": (sides.SQLITE,),
@@ -50,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         choices=SCENARIOS,
         metavar="SCENARIO",
-        help=f"only these: {', '.join(SCENARIOS)}",
+        help=f"only these: {', '.join(SCENARIOS)} (default: all but {', '.join(APART)})",
     )
     text = "tiny numbers, one pass, no LiteLLM: shows that all of it works, measures nothing"
     root.add_argument("--short", action="store_true", help=text)
@@ -76,10 +77,11 @@ def measured(stage: Stage, names: Sequence[str]) -> Results:
     for name in names:
         scenario = SCENARIOS[name]
         offered = stage.offered(scenario.sides)
-        for number in range(stage.scale.passes):
+        passes = 1 if scenario.apart else stage.scale.passes
+        for number in range(passes):
             first = number % len(offered) if offered else 0
             for side in (*offered[first:], *offered[:first]):
-                stage.say(f"{name}, pass {number + 1} of {stage.scale.passes}: {side}")
+                stage.say(f"{name}, pass {number + 1} of {passes}: {side}")
                 scenario.measure(stage, side, partial(results.note, name, side))
     return results
 
@@ -110,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tempfile.TemporaryDirectory(prefix="dragoman-bench-") as folder,
         staged(scale_of(options), Path(folder), without=without, say=say) as stage,
     ):
-        results = measured(stage, options.only or list(SCENARIOS))
+        results = measured(stage, options.only or [name for name in SCENARIOS if name not in APART])
         commands = {name: side.command for name, side in stage.started().items()}
     run = report.Run(
         command=shlex.join(["./dragoman", "benchmark", *given]),

@@ -10,6 +10,7 @@ from benchmarks.scenarios import (
     at_once,
     drain,
     footprint,
+    growth,
     in_flight,
     open_loop,
     saturation,
@@ -30,6 +31,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         drain.SCENARIO,
         drain.QUICK,
         in_flight.SCENARIO,
+        growth.SCENARIO,
     )
 }
 
