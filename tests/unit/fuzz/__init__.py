@@ -1,0 +1,1 @@
+"""What strangers send, mutated: nothing but the declared refusals comes of it."""
