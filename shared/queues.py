@@ -132,5 +132,5 @@ class Doorbell:
             raise
 
     def answered(self) -> None:
-        """Allow the next ring; called first by `chat.drain`."""
+        """Allow the next ring; by who was rung, when it rests, or has no place left."""
         self._redis.delete(f"{KEY_PREFIX}bell:{QUEUE_CHAT}")

@@ -62,6 +62,7 @@ class Keeper:
         self._unpublished = Unpublished(database)
         self._wake = threading.Condition()
         self._rung = True
+        self._bell = False  # whether the bell is ours: nobody rings until we rest
         self._served = ""  # the owner of the job that was claimed last
         self._claiming = True
         self._claim_lock = threading.Lock()  # held from the claim to the hand-over
@@ -87,10 +88,14 @@ class Keeper:
         """How many ends of calls wait for the database."""
         return len(self._unwritten)
 
-    def ring(self) -> None:
-        """There may be work to claim."""
+    def ring(self, *, bell: bool = False) -> None:
+        """There may be work to claim. With the `bell` itself this keeper looks until it rests.
+
+        A bell costs ten times as much as a look, and a busy keeper looks all the time.
+        """
         with self._wake:
             self._rung = True
+            self._bell = self._bell or bell
             self._wake.notify()
 
     def take(self, outcome: Outcome) -> None:
@@ -157,6 +162,9 @@ class Keeper:
 
     def _rest(self) -> None:
         with self._wake:
+            if self._bell and not self._pending():
+                self._bell = False
+                self._reporter.resting()
             if self._outage.lasts:
                 self._wake.wait(self._outage.rest_seconds)
             else:
@@ -246,7 +254,8 @@ class Keeper:
             if claimed:
                 self._served = claimed[-1].owner
             self._engine.begin(claimed)
-        if len(claimed) == CLAIM_BATCH:
+        if len(claimed) == CLAIM_BATCH or (self._bell and self._engine.free <= 0):
+            self._bell = False
             self._reporter.more_work()
         return len(claimed) == want
 

@@ -35,12 +35,15 @@ class Outbox:
         celery: Celery,
         doorbell: Doorbell,
         *,
+        on_answered: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._on_answered = on_answered
         self._clock = clock
         self._celery = celery
         self._doorbell = doorbell
         self._change = threading.Condition()
+        self._answered = False
         self._hops: int | None = None
         self._observed: dict[str, tuple[int, str]] = {}  # provider → (revision, verdict), unsent
         self._told: dict[str, tuple[int, str, float]] = {}  # … and when, by the monotonic clock
@@ -50,6 +53,12 @@ class Outbox:
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
+
+    def answer(self) -> None:
+        """Let the bell ring again soon, then call `on_answered`."""
+        with self._change:
+            self._answered = True
+            self._change.notify()
 
     def ring(self, *, hops: int = 0) -> None:
         """Ring for the other workers soon."""
@@ -91,9 +100,13 @@ class Outbox:
                 self._change.wait_for(self._pending)
                 if self._stopping:
                     return
+                answered, self._answered = self._answered, False
                 hops, self._hops = self._hops, None
                 observed, self._observed = self._observed, {}
             try:
+                if answered:  # before the next ring, which would find it still set
+                    self._doorbell.answered()
+                    self._on_answered()
                 if hops is not None:
                     self._doorbell.ring(hops=hops)
                 for provider_id, (revision, verdict) in observed.items():
@@ -113,7 +126,7 @@ class Outbox:
                     self._change.wait_for(lambda: self._stopping, REST_AFTER_ERROR)
 
     def _pending(self) -> bool:
-        return self._stopping or self._hops is not None or bool(self._observed)
+        return self._stopping or self._answered or self._hops is not None or bool(self._observed)
 
 
 class CancelListener:

@@ -29,7 +29,10 @@ class Reporter(Protocol):
         """These jobs are terminal now; `hooked`: the webhook of one may be due."""
 
     def more_work(self) -> None:
-        """A full batch was claimed; there may be work for others too."""
+        """A full batch was claimed, or the last place is taken: others may find work, too."""
+
+    def resting(self) -> None:
+        """The bell may ring again; ring the keeper once it may."""
 
     def fenced(self, job_ids: Sequence[str]) -> None:
         """How calls of these jobs ended came too late."""

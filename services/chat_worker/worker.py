@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-import redis
 from celery import Celery
 
 from services.chat_worker.deliveries import Deliveries
@@ -50,8 +49,8 @@ class ChatWorker:
         tracing: Tracing,
     ) -> None:
         self._grace = settings.grace_seconds
-        self._doorbell = queues.Doorbell(celery, queues.quick_redis(settings))
-        self._outbox = Outbox(celery, self._doorbell)
+        doorbell = queues.Doorbell(celery, queues.quick_redis(settings))
+        self._outbox = Outbox(celery, doorbell, on_answered=lambda: self._keeper.ring())
         self._notices = live.NoticeSender(queues.quick_redis(settings))
         self._live = LiveSender(queues.quick_redis(settings), sealer)
         policy = OutboundPolicy.from_settings(settings)
@@ -126,14 +125,12 @@ class ChatWorker:
 
     def drain(self, *, hops: int) -> None:
         """Answer the doorbell; a full worker passes the ring on, two hops at most."""
-        self._keeper.ring()
-        try:
-            self._doorbell.answered()
-        except redis.RedisError as fault:
-            # The bell rings again by itself when its key expires, a second after it was set.
-            logger.debug("the bell stays set", extra={"reason": str(fault)})
-        if self._engine.free <= 0 and hops < MAX_HOPS:
-            self._outbox.ring(hops=hops + 1)
+        if self._engine.free > 0:
+            self._keeper.ring(bell=True)
+        else:
+            self._outbox.answer()
+            if hops < MAX_HOPS:
+                self._outbox.ring(hops=hops + 1)
 
     def purge(self) -> None:
         """Delete results past their time, soon."""
@@ -146,8 +143,13 @@ class ChatWorker:
             self._deliveries.ring()
 
     def more_work(self) -> None:
-        """A full batch was claimed: others may find more."""
+        """A full batch was claimed, or the last place is taken: others may find more."""
+        self._outbox.answer()
         self._outbox.ring()
+
+    def resting(self) -> None:
+        """Let the bell ring again. What came before that, while it could not, is looked for."""
+        self._outbox.answer()
 
     def fenced(self, job_ids: Sequence[str]) -> None:
         """Count ends of calls that came too late."""

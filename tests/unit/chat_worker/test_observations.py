@@ -96,3 +96,23 @@ def test_a_changed_provider_is_news(told: Told) -> None:
     told.now += NEWS_AFTER
     told.observe(OK, revision=2)
     assert told.sent(OK, OK)
+
+
+def test_the_bell_is_let_go_before_it_rings_for_others_and_who_let_it_go_looks_again() -> None:
+    happened: list[str] = []
+
+    class Doorbell:
+        def ring(self, *, hops: int) -> None:
+            happened.append(f"ring {hops}")
+
+        def answered(self) -> None:
+            happened.append("let go")
+
+    doorbell = cast(Any, Doorbell())
+    outbox = Outbox(cast(Any, None), doorbell, on_answered=lambda: happened.append("look"))
+    outbox.ring(hops=1)
+    outbox.answer()
+    outbox.start()
+    eventually(lambda: len(happened) == 3, 5)
+    outbox.stop()
+    assert happened == ["let go", "look", "ring 1"]
