@@ -14,14 +14,15 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.store.database import database_now
+from shared.store.prepared import Prepared
 from shared.store.schema import leader, worker
 
-# Built once: every batch of a worker's writes begins with it.
-_RENEW: Final = (
+_RENEW: Final = Prepared(  # every batch of a worker's writes begins with it
     sa.update(worker)
     .where(worker.c.id == sa.bindparam("its_id"))
     .values(
-        lease_until=database_now() + sa.bindparam("seconds", type_=sa.Double()), suspect_since=None
+        lease_until=database_now() + sa.bindparam("seconds", type_=sa.Double()),
+        suspect_since=sa.null(),
     )
     .returning(worker.c.id)
 )
@@ -44,7 +45,7 @@ def register(tx: sa.Connection, worker_id: str, *, host: str, pid: int, seconds:
 
 def renew(tx: sa.Connection, worker_id: str, *, seconds: float) -> bool:
     """Renew and clear suspicion; False when the worker was declared dead meanwhile."""
-    return tx.execute(_RENEW, {"its_id": worker_id, "seconds": seconds}).first() is not None
+    return _RENEW.first(tx, {"its_id": worker_id, "seconds": seconds}) is not None
 
 
 def withdraw(tx: sa.Connection, worker_id: str) -> None:

@@ -8,7 +8,7 @@ SQLAlchemy's own; what is not on such a way uses `Connection.execute`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -18,21 +18,23 @@ Row = Sequence[Any]
 Convert = Callable[[Any], Any] | None
 
 
+Statement = sa.Select[*tuple[Any, ...]] | sa.UpdateBase | sa.TextClause
+
+
 class Prepared:
     """One statement with values by the names of its `bindparam`s; no `expanding` ones.
 
-    Safe for all threads. Its transaction is the connection's, as with `Connection.execute`.
+    What a `text` finds comes as the driver has it, all else as SQLAlchemy's types. Safe for all
+    threads. Its transaction is the connection's, as with `Connection.execute`.
     """
 
-    def __init__(self, statement: sa.Select[*tuple[Any, ...]] | sa.UpdateBase) -> None:
+    def __init__(self, statement: Statement) -> None:
         self._statement: Final = statement
         self._forms: dict[str, _Form] = {}
 
     def all(self, tx: sa.Connection, values: Mapping[str, Any]) -> Sequence[Row]:
         """All rows, each with its values in the order of the columns; raises `DBAPIError`s."""
-        form = self._forms.get(tx.dialect.name)
-        if form is None:
-            form = self._forms[tx.dialect.name] = _Form(self._statement, tx.dialect)
+        form = self._form(tx)
         raw: Any = tx.connection.dbapi_connection
         try:
             cursor = raw.execute(form.text, form.parameters(values))
@@ -45,13 +47,28 @@ class Prepared:
         rows = self.all(tx, values)
         return rows[0] if rows else None
 
+    def many(self, tx: sa.Connection, values: Iterable[Mapping[str, Any]]) -> None:
+        """Run it once for each of these; what it finds or returns is not looked at."""
+        form = self._form(tx)
+        raw: Any = tx.connection.dbapi_connection
+        try:
+            raw.cursor().executemany(form.text, [form.parameters(each) for each in values])
+        except form.errors as fault:
+            raise _told(tx, form, fault) from fault
+
+    def _form(self, tx: sa.Connection) -> _Form:
+        if not tx.in_transaction():
+            tx.begin()
+        form = self._forms.get(tx.dialect.name)
+        if form is None:
+            form = self._forms[tx.dialect.name] = _Form(self._statement, tx.dialect)
+        return form
+
 
 class _Form:
     """A statement in one dialect."""
 
-    def __init__(
-        self, statement: sa.Select[*tuple[Any, ...]] | sa.UpdateBase, dialect: sa.Dialect
-    ) -> None:
+    def __init__(self, statement: Statement, dialect: sa.Dialect) -> None:
         compiled: Any = statement.compile(dialect=dialect)
         self.text = str(compiled)
         if "POSTCOMPILE" in self.text:
@@ -64,13 +81,10 @@ class _Form:
             (name, bound.type.dialect_impl(dialect).bind_processor(dialect), bound.effective_value)
             for name, bound in ((name, compiled.binds[name]) for name in names)
         ]
-        described = (
-            statement.column_descriptions
-            if isinstance(statement, sa.Select)
-            else statement.returning_column_descriptions
-        )
-        self._types = [column["type"].dialect_impl(dialect) for column in described]
+        self._types = [kind.dialect_impl(dialect) for kind in _types_of(statement)]
         self._converts: Sequence[tuple[int, Callable[[Any], Any]]] | None = None
+        if isinstance(statement, sa.TextClause):
+            self._converts = ()
 
     def parameters(self, values: Mapping[str, Any]) -> Any:
         """What the driver takes for these values; raises KeyError for one that is missing."""
@@ -113,6 +127,17 @@ class _Form:
         for place, convert in converts:
             values[place] = convert(values[place])
         return values
+
+
+def _types_of(statement: Statement) -> Sequence[sa.types.TypeEngine[Any]]:
+    if isinstance(statement, sa.TextClause):
+        return []
+    described: Sequence[Any] = (
+        statement.column_descriptions
+        if isinstance(statement, sa.Select)
+        else statement.returning_column_descriptions
+    )
+    return [column["type"] for column in described]
 
 
 def _told(tx: sa.Connection, form: _Form, fault: Any) -> BaseException:

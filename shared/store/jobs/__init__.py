@@ -7,6 +7,7 @@ history  what owners look back on: lists, requests, attempts
 filters  which jobs a list shows, and what an index does of that
 claim    which jobs a worker takes next
 lanes    whose turn it is: tiers, owners, providers' limits and gates
+waiting  what is queued, and for whom
 held     which claims hold: (worker, attempt) fences every move of a worker
 finish   how claims end
 ends     how jobs end without one

@@ -16,20 +16,26 @@ from typing import Final
 import sqlalchemy as sa
 
 from shared.domain import MAX_LOSSES, JobState
-from shared.store.jobs import gates, lanes
+from shared.store.among import among
+from shared.store.jobs import gates, lanes, waiting
 from shared.store.jobs.lanes import SUSPECT_LOSSES
 from shared.store.jobs.rows import ClaimedJob, Retention, Target
 from shared.store.jobs.submit import fail_of_deleted_provider
+from shared.store.prepared import Prepared
 from shared.store.schema import chat_job
 
 CLAIM_LOCK: Final = 0x647261676F6D616E  # "dragoman"; any constant that nobody else uses
 
-_HAS_WORK = sa.text("SELECT 1 FROM chat_job WHERE state = 'queued' LIMIT 1")
-# Built once: putting a statement together costs more than running it.
-_TAKE: Final = (
+_HAS_WORK: Final = Prepared(sa.text("SELECT 1 FROM chat_job WHERE state = 'queued' LIMIT 1"))
+_FACTS: Final = tuple(  # of a claimed row, in the order of their fields
+    name
+    for name in ClaimedJob.__dataclass_fields__
+    if name not in ("id", "worker_id", "attempt", "target")
+)
+_TAKE: Final = Prepared(
     sa.update(chat_job)
     .where(
-        chat_job.c.id.in_(sa.bindparam("chosen", expanding=True)),
+        among(chat_job.c.id, "chosen"),
         sa.text("chat_job.state = 'queued'"),
     )
     .values(
@@ -44,19 +50,7 @@ _TAKE: Final = (
         chat_job.c.id,
         chat_job.c.attempt,
         chat_job.c.provider_id,
-        chat_job.c.request_id,
-        chat_job.c.request_sealed,
-        chat_job.c.on_interrupt,
-        chat_job.c.on_unavailable,
-        chat_job.c.interrupts,
-        chat_job.c.deadline,
-        chat_job.c.background,
-        chat_job.c.owner,
-        chat_job.c.model,
-        chat_job.c.created_at,
-        chat_job.c.stream,
-        chat_job.c.include_usage,
-        chat_job.c.publishing,
+        *[chat_job.c[name] for name in _FACTS],
     )
 )
 _LOCK: Final = sa.select(sa.func.pg_advisory_xact_lock(CLAIM_LOCK))
@@ -64,7 +58,7 @@ _LOCK: Final = sa.select(sa.func.pg_advisory_xact_lock(CLAIM_LOCK))
 
 def has_work(tx: sa.Connection) -> bool:
     """A plain look, so that an idle worker takes no write lock."""
-    return tx.execute(_HAS_WORK).first() is not None
+    return _HAS_WORK.first(tx, {}) is not None
 
 
 def claim(
@@ -85,18 +79,19 @@ def claim(
     """
     if tx.dialect.name != "sqlite":
         tx.execute(_LOCK)
-    found = tx.execute(lanes.LANES).all()
+    found = waiting.lanes(tx)
     if not found:
         return []
     allowed = SUSPECT_LOSSES if found[0].suspect_runs else MAX_LOSSES
     view = lanes.View(want, now, allowed)
     targets = {}
-    for about in lanes.facts(tx, [lane.provider_id for lane in found]):
+    for about in waiting.providers(tx, [lane.provider_id for lane in found]):
+        provider_id = about.target.id
         if about.deleted_at is not None:
-            fail_of_deleted_provider(tx, about.id, now=now, retention=retention)
+            fail_of_deleted_provider(tx, provider_id, now=now, retention=retention)
         elif about.enabled:
-            view.rooms[about.id] = lanes.room_of(about, view)
-            targets[about.id] = Target(*[getattr(about, name) for name in lanes.TARGET])
+            view.rooms[provider_id] = lanes.room_of(about, view)
+            targets[provider_id] = about.target
     open_lanes = [lane for lane in found if lane.provider_id in view.rooms]
     chosen = lanes.choose(tx, open_lanes, view, turn=turn)
     if not chosen:
@@ -115,28 +110,10 @@ def _take(
     worker_id: str,
     now: float,
 ) -> Sequence[ClaimedJob]:
-    rows = tx.execute(_TAKE, {"chosen": chosen, "claimer": worker_id, "now": now}).all()
+    rows = _TAKE.all(tx, {"chosen": chosen, "claimer": worker_id, "now": now})
     jobs = [
-        ClaimedJob(
-            id=row.id,
-            worker_id=worker_id,
-            attempt=row.attempt,
-            target=targets[row.provider_id],
-            request_id=row.request_id,
-            request_sealed=row.request_sealed,
-            on_interrupt=row.on_interrupt,
-            on_unavailable=row.on_unavailable,
-            interrupts=row.interrupts,
-            deadline=row.deadline,
-            background=row.background,
-            owner=row.owner,
-            model=row.model,
-            created_at=row.created_at,
-            stream=row.stream,
-            include_usage=row.include_usage,
-            publishing=row.publishing,
-        )
-        for row in rows
+        ClaimedJob(job_id, worker_id, attempt, targets[provider_id], *facts)
+        for job_id, attempt, provider_id, *facts in rows
     ]
     place = {job_id: number for number, job_id in enumerate(chosen)}
     return sorted(jobs, key=lambda job: place[job.id])

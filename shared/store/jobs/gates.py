@@ -17,7 +17,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.domain import GateReason
+from shared.store.among import among
 from shared.store.jobs.rows import GateEffect
+from shared.store.prepared import Prepared
 from shared.store.schema import provider_gate
 
 STRIKES_TO_CLOSE: Final = 5
@@ -36,9 +38,9 @@ _OPEN: Final[dict[str, Any]] = {
     "probe_job": None,
 }
 # Locked in the order of the providers, so that two workers cannot wait for each other.
-_GATES: Final = (
+_GATES: Final = Prepared(
     sa.select(provider_gate)
-    .where(provider_gate.c.provider_id.in_(sa.bindparam("provider_ids", expanding=True)))
+    .where(among(provider_gate.c.provider_id, "provider_ids"))
     .order_by(provider_gate.c.provider_id)
     .with_for_update()
 )
@@ -59,16 +61,16 @@ def apply(tx: sa.Connection, effects: Iterable[GateEffect], *, now: float) -> No
         insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
         fresh = [{"provider_id": provider_id, **_OPEN} for provider_id in away]
         tx.execute(insert(provider_gate).on_conflict_do_nothing(), fresh)
-    found = tx.execute(_GATES, {"provider_ids": list(by_provider)}).all()
-    for row in found:
-        before = gate = dict(row._mapping)
-        for effect in sorted(by_provider[row.provider_id], key=lambda e: e.call_started_at):
+    for row in _GATES.all(tx, {"provider_ids": list(by_provider)}):
+        before = gate = dict(zip(provider_gate.c.keys(), row, strict=True))
+        provider_id = before["provider_id"]
+        for effect in sorted(by_provider[provider_id], key=lambda e: e.call_started_at):
             gate = _after(gate, effect, now=now)
         if _is_open(gate) and gate["closed_at"] < now - OPENED_KEPT:
-            tx.execute(_FORGET, {"gate_of": row.provider_id})
+            tx.execute(_FORGET, {"gate_of": provider_id})
         elif gate != before:
             values = {name: value for name, value in gate.items() if name != "provider_id"}
-            tx.execute(_of(row.provider_id).values(values))
+            tx.execute(_of(provider_id).values(values))
 
 
 def _of(provider_id: str) -> sa.Update:

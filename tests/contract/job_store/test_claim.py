@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from shared import ids
 from shared.domain import JobState
 from shared.store import jobs, providers
-from shared.store.jobs.lanes import LANES
+from shared.store.jobs.waiting import LANES
 from tests.contract.job_store.conftest import RETENTION, Store, outcome_of
 
 
