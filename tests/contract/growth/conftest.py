@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,13 +13,14 @@ import pytest
 from shared.store.database import Database
 from tests.contract.growth.meter import work_of
 from tests.contract.growth.scene import Scene
-from tests.contract.growth.uses import LISTS, TRAILS, USAGE, WORK, Use
+from tests.contract.growth.uses import LISTS, QUEUES, TRAILS, USAGE, WORK, Use
 
 if TYPE_CHECKING:
     from tests.postgres import PostgresServer
 
 EXPIRED = 600  # more than one purge takes
 DAYS = 0.5, 5.0
+QUEUED = 1_000, 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +32,42 @@ class Grown:
 
 
 @pytest.fixture(scope="package", params=["sqlite", "postgresql"])
-def grown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Grown:
-    """What everything costs, on a database of its own."""
+def scene(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scene]:
+    """A store of its own, with few jobs."""
     database = Database(_url(request, tmp_path_factory.mktemp("growth")))
     scene = Scene(database)
     scene.begin()
-    scene.expire(EXPIRED)
-    few, many = DAYS
-    scene.grow(few, before=0.0)
-    before = _costs(scene)
-    scene.grow(many - few, before=few)
-    after = _costs(scene)
+    yield scene
     database.dispose()
-    return Grown(request.param, {name: (cost, after[name]) for name, cost in before.items()})
+
+
+@pytest.fixture(scope="package")
+def grown(scene: Scene) -> Grown:
+    """What everything costs with some finished jobs, and with ten times as many."""
+    few, many = DAYS
+    scene.expire(EXPIRED)
+    scene.grow(few, before=0.0)
+    uses = {**WORK, **LISTS, **TRAILS, **USAGE}
+    before = costs(scene, uses)
+    scene.grow(many - few, before=few)
+    return _both(scene, before, costs(scene, uses))
+
+
+@pytest.fixture(scope="package")
+def queued(scene: Scene, grown: Grown) -> Grown:
+    """What everything costs with some queued jobs, and with ten times as many; last of all."""
+    few, many = QUEUED
+    scene.queue(few, seed=50)
+    before = costs(scene, QUEUES)
+    scene.queue(many - few, seed=60)
+    return _both(scene, before, costs(scene, QUEUES))
+
+
+def _both(scene: Scene, few: Mapping[str, int], many: Mapping[str, int]) -> Grown:
+    name = "sqlite" if scene.database.is_sqlite else "postgresql"
+    return Grown(name, {use: (cost, many[use]) for use, cost in few.items()})
 
 
 def _url(request: pytest.FixtureRequest, folder: Path) -> str:
@@ -54,8 +78,10 @@ def _url(request: pytest.FixtureRequest, folder: Path) -> str:
     return server.fresh_database(template=request.getfixturevalue("migrated_database"))
 
 
-def _costs(scene: Scene) -> dict[str, int]:
-    return {name: _cost(scene, use) for name, use in {**WORK, **LISTS, **TRAILS, **USAGE}.items()}
+def costs(scene: Scene, uses: Mapping[str, Use]) -> dict[str, int]:
+    """The work of each use, by its name."""
+    scene.analyze()
+    return {name: _cost(scene, use) for name, use in uses.items()}
 
 
 def _cost(scene: Scene, use: Use) -> int:

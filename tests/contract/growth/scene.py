@@ -13,7 +13,7 @@ from shared.store import jobs, leases, providers
 from shared.store.database import Database
 from shared.store.jobs import ClaimedJob, NewJob, Retention
 from shared.store.usage import HOUR
-from tests.bulk import DAY, Bulk, Kind, fill, fill_keys, fill_trails
+from tests.bulk import DAY, Bulk, Kind, fill, fill_keys, fill_queue, fill_trails
 from tests.contract.job_store.conftest import new_provider
 
 RETENTION = Retention(stored=7 * DAY, unstored=600.0)
@@ -55,7 +55,10 @@ class Scene:
         bulk = self._bulk(int(days * A_DAY), until, days, seed=int(before * 10) + 1)
         self.some = [*self._fill(bulk), *self.some]
         fill_trails(self.database, bulk, bulk.jobs // 10)
-        if not self.database.is_sqlite:  # as its autovacuum does within a minute
+
+    def analyze(self) -> None:
+        """What PostgreSQL's autovacuum does within a minute; SQLite has nothing like it."""
+        if not self.database.is_sqlite:
             with self.database.engine.connect() as connection:
                 connection.execution_options(isolation_level="AUTOCOMMIT")
                 connection.execute(sa.text("ANALYZE"))
@@ -66,6 +69,11 @@ class Scene:
 
     def _fill(self, bulk: Bulk) -> Sequence[str]:
         return fill(self.database, bulk, lambda plain, row, column: "x" * SEALED)
+
+    def queue(self, count: int, *, seed: int) -> None:
+        """Queue as many jobs, in the same fifty lanes."""
+        bulk = Bulk(0, self.now, OWNERS[:3], self.kinds[:6], seed=seed)
+        fill_queue(self.database, bulk, count, lambda plain, row, column: "x" * SEALED)
 
     def submit(self, count: int) -> None:
         """Queue jobs of two owners for two providers."""

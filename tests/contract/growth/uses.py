@@ -149,6 +149,13 @@ def _lists() -> Mapping[str, Use]:
 
 
 LISTS: Final = _lists()
+# The queue is counted once a second, its lanes at each scrape, a place in it up to 1,000.
+_COUNTED: Final = {"counting the queue", "a scrape", "reading a place in the queue"}
+# All of a provider's queued jobs end with it, and all that are late.
+_OF_ALL: Final = {"ending a deleted provider's jobs", "sweeping", "what hangs on a provider"}
+QUEUES: Final[Mapping[str, Use]] = {
+    name: use for name, use in WORK.items() if name not in _COUNTED | _OF_ALL
+}
 
 
 def _audit(newest_first: bool = True, **wanted: Any) -> Use:
