@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from shared.domain import JobState
 from shared.store.access import Role
@@ -109,6 +110,8 @@ def test_what_an_index_narrows_is_found_among_any_number_of_others(
 ) -> None:
     """A list of queued jobs, oldest first, was empty behind 50,000 that had ended."""
     monkeypatch.setattr("shared.store.jobs.history.MOST_LOOKED_AT", 2)
+    with registry.database.write() as tx:  # those of other tests would be looked among, too
+        tx.execute(sa.delete(chat_job).where(chat_job.c.state == JobState.QUEUED))
     owner = slug[:60]
     monkeypatch.setitem(registry.keys, owner, registry.add_key(owner, Role.MEMBER))
 
