@@ -13,6 +13,7 @@ import shlex
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -82,7 +83,13 @@ def measured(stage: Stage, names: Sequence[str]) -> Results:
             first = number % len(offered) if offered else 0
             for side in (*offered[first:], *offered[:first]):
                 stage.say(f"{name}, pass {number + 1} of {passes}: {side}")
-                scenario.measure(stage, side, partial(results.note, name, side))
+                try:
+                    scenario.measure(stage, side, partial(results.note, name, side))
+                except Exception as fault:
+                    # The figures so far took minutes: they are told, and so is what is missing.
+                    traceback.print_exc()
+                    told = f"{type(fault).__name__}: {fault}".splitlines()[0]
+                    results.failures.append(f"{name} of {side} failed in pass {number + 1}: {told}")
     return results
 
 
@@ -92,7 +99,7 @@ def say(text: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print and write; 0 whatever the figures say."""
+    """Measure, print and write; 0 whatever the figures say, 1 when one could not be taken."""
     given = sys.argv[1:] if arguments is None else arguments
     options = parser().parse_args(given)
     raise_file_limit()
@@ -121,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         load=load,
         machine=machine.description(litellm=sides.LITELLM not in without),
         commands=commands,
-        notes=notes,
+        notes=[*notes, *results.failures],
         scale=stage.scale,
         results=results,
     )
@@ -133,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         encoded = msgspec.json.format(msgspec.json.encode(report.document(run)), indent=2)
         options.out.with_suffix(".json").write_bytes(encoded + b"\n")
         say(f"wrote {options.out} and {options.out.with_suffix('.json')}")
-    return 0
+    return 1 if results.failures else 0
 
 
 def _asked_for(options: argparse.Namespace) -> str | None:

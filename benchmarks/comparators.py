@@ -5,9 +5,12 @@ They are made in `.benchmark/` from hashed locks when first needed, and again wh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from deploy.bytecode import compile_used
+from deploy.venv import Venv
 from tests.clients.installed import ROOT, ensure, install_python
 
 FOLDER: Final = ROOT / ".benchmark"
@@ -19,12 +22,19 @@ def litellm_python() -> Path:
 
     Its modules are compiled while it is installed, as in LiteLLM's own image.
     """
-    return _environment("litellm", "benchmark", "--compile-bytecode") / "bin" / "python"
+    folder = _environment(
+        "litellm",
+        "benchmark",
+        lambda folder, lock: install_python(
+            folder, lock, "--compile-bytecode", seconds=INSTALL_SECONDS
+        ),
+    )
+    return folder / "bin" / "python"
 
 
 def dragoman_folder() -> Path:
-    """An environment with what Dragoman needs to run and nothing else."""
-    return _environment("dragoman", "run")
+    """An environment with what Dragoman needs to run, as `./dragoman up` makes its own."""
+    return _environment("dragoman", "run", _install_dragoman)
 
 
 def installed_mb(environment: Path) -> float:
@@ -37,12 +47,15 @@ def installed_mb(environment: Path) -> float:
     return sum(files.values()) / 1e6
 
 
-def _environment(name: str, group: str, *options: str) -> Path:
+def _install_dragoman(folder: Path, lock: Path) -> None:
+    install_python(folder, lock, seconds=INSTALL_SECONDS)
+    venv = Venv(ROOT)
+    venv.folder, venv.python = folder, folder / "bin" / "python"
+    compile_used(venv)
+
+
+def _environment(name: str, group: str, install: Callable[[Path, Path], None]) -> Path:
     FOLDER.mkdir(exist_ok=True)
     lock = ROOT / "requirements" / f"{group}.lock"
-
-    def install(folder: Path) -> None:
-        install_python(folder, lock, *options, seconds=INSTALL_SECONDS)
-
-    ensure(FOLDER / name, lock, install)
+    ensure(FOLDER / name, lock, lambda folder: install(folder, lock))
     return FOLDER / name

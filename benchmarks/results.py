@@ -32,11 +32,14 @@ class Figure:
 
 @dataclass(slots=True)
 class Results:
-    """What was measured; written by the scenarios, read by the targets and the report."""
+    """What was measured; written by the scenarios, read by the targets and the report.
+
+    `failures` are sentences about what could not be measured.
+    """
 
     _values: dict[Key, list[float]] = field(default_factory=dict)
     _units: dict[Key, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
     def note(self, scenario: str, side: str, name: str, value: float, unit: str) -> None:
         """Add the value of one pass."""

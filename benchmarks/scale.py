@@ -17,7 +17,7 @@ class Scale:
     connections: int = 50
     saturation: float = 5.0
     rates: tuple[int, ...] = (20, 100)  # calls a second
-    open_loop: float = 8.0
+    open_loop: float = 6.0
     open_latency: float = 0.2
     burst: int = 1_000
     burst_latency: float = 2.0

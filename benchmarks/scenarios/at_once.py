@@ -8,7 +8,7 @@ import time
 from benchmarks import load
 from benchmarks.scale import Scale
 from benchmarks.scenarios._scenario import Record, Scenario
-from benchmarks.sides import DIRECT, LITELLM, LITELLM_2, SQLITE
+from benchmarks.sides import DIRECT, LITELLM, SQLITE
 from benchmarks.stage import Stage
 
 
@@ -35,4 +35,4 @@ def measure(stage: Stage, name: str, record: Record) -> None:
     record("errors", answers.errors, "")
 
 
-SCENARIO = Scenario("at-once", text, (DIRECT, SQLITE, LITELLM, LITELLM_2), measure)
+SCENARIO = Scenario("at-once", text, (DIRECT, SQLITE, LITELLM), measure)

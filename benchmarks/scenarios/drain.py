@@ -13,7 +13,7 @@ from typing import Any, Final
 from benchmarks import celery_worker, load
 from benchmarks.scale import Scale
 from benchmarks.scenarios._scenario import Record, Scenario
-from benchmarks.sides import CELERY, POSTGRES, SQLITE, Side
+from benchmarks.sides import CELERY, SQLITE, Side
 from benchmarks.stage import Stage
 
 WORKER: Final = "chat-worker"
@@ -99,8 +99,8 @@ def _database_bytes(data_dir: Path) -> int | None:
 
 
 SCENARIO = Scenario(
-    "drain", partial(text, of_a_model), (SQLITE, POSTGRES, CELERY), partial(measure, of_a_model)
+    "drain", partial(text, of_a_model), (SQLITE, CELERY), partial(measure, of_a_model)
 )
 QUICK = Scenario(
-    "drain-at-once", partial(text, at_once), (SQLITE, POSTGRES, CELERY), partial(measure, at_once)
+    "drain-at-once", partial(text, at_once), (SQLITE, CELERY), partial(measure, at_once)
 )

@@ -7,7 +7,7 @@ import asyncio
 from benchmarks import load
 from benchmarks.scale import Scale
 from benchmarks.scenarios._scenario import Record, Scenario
-from benchmarks.sides import DIRECT, LITELLM, LITELLM_2, SQLITE
+from benchmarks.sides import DIRECT, LITELLM, SQLITE
 from benchmarks.stage import Stage
 
 
@@ -33,4 +33,4 @@ def measure(stage: Stage, name: str, record: Record) -> None:
         record(f"errors at {rate}/s", answers.errors, "")
 
 
-SCENARIO = Scenario("open-loop", text, (DIRECT, SQLITE, LITELLM, LITELLM_2), measure)
+SCENARIO = Scenario("open-loop", text, (DIRECT, SQLITE, LITELLM), measure)

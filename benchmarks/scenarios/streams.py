@@ -18,7 +18,7 @@ import msgspec
 from benchmarks import load
 from benchmarks.scale import Scale
 from benchmarks.scenarios._scenario import Record, Scenario
-from benchmarks.sides import DIRECT, LITELLM, LITELLM_2, POSTGRES, SQLITE
+from benchmarks.sides import DIRECT, LITELLM, POSTGRES, SQLITE
 from benchmarks.stage import Stage
 from tests.simulators.counting import text_of
 
@@ -94,7 +94,7 @@ async def _measure(stage: Stage, name: str, record: Record) -> None:
     sim = {"words": scale.words, "every": scale.every, "stamped": True}
     call = side.chat(sim=sim, stream=True)
     async with load.clients() as session:
-        await asyncio.gather(*(stream(session, call) for _ in range(scale.streams)))  # warm
+        await asyncio.gather(*(stream(session, call) for _ in range(scale.alone)))  # warm
         await asyncio.sleep(scale.settle)
         before, answers = side.cpu_seconds(), load.Answers()
         async with load.measured(answers):
@@ -113,4 +113,4 @@ async def _measure(stage: Stage, name: str, record: Record) -> None:
         record("one alone: delivery of a chunk, p50", statistics.median(deliveries) * 1000, "ms")
 
 
-SCENARIO = Scenario("streams", text, (DIRECT, SQLITE, POSTGRES, LITELLM, LITELLM_2), measure)
+SCENARIO = Scenario("streams", text, (DIRECT, SQLITE, POSTGRES, LITELLM), measure)
