@@ -23,6 +23,7 @@ from gevent.event import AsyncResult, Event
 from gevent.threadpool import ThreadPool
 from sqlalchemy.pool import SingletonThreadPool
 
+from services.registry.glances import Glances
 from shared.config import Settings
 from shared.errors import StoreUnavailable
 from shared.store.database import ANSWER_SECONDS, UNAVAILABLE, Database, reason_of
@@ -115,39 +116,6 @@ class _Line:
                 answer.set_exception(_told(failed))
 
 
-class _Glances:
-    """Reads on a connection of the loop's own thread, which never waits for anybody's lock."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._connection: sa.Connection | None = None
-        self.free = True
-
-    def result_of(self, work: Work[T]) -> T:
-        """What `work` returns; raises what it raises, and what the database does."""
-        self.free = False  # should anything in it wait, another one must not come between
-        try:
-            if self._connection is None:
-                self._connection = self._database.engine.connect()
-                with self._connection.begin():
-                    self._connection.exec_driver_sql("PRAGMA busy_timeout=0")
-            with self._connection.begin():
-                self._connection.info[_MEMO] = {}
-                return work(self._connection)
-        except UNAVAILABLE:
-            self.close()
-            raise
-        finally:
-            self.free = True
-
-    def close(self) -> None:
-        """Give the connection up; the next glance opens another."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.invalidate()
-            connection.close()
-
-
 class Transactions:
     """Runs work in transactions. Every method raises StoreUnavailable when the database is away."""
 
@@ -157,7 +125,7 @@ class Transactions:
         self._reading = self._runner(READING_THREADS)
         writing = self._runner(1)
         self._writes = _Line(lambda works: writing(partial(_commit, database, works)))
-        self._glances = _Glances(database) if database.is_sqlite else None
+        self._glances = Glances(database)  # of SQLite
 
     def _runner(self, threads: int) -> Run:
         if not self._database.is_sqlite:
@@ -174,10 +142,14 @@ class Transactions:
     def glance(self, work: Work[T]) -> T:
         """As `read`, for work that reads a row or two by their keys, again and again.
 
-        On SQLite it runs at once, in the loop's thread; where somebody holds a lock, elsewhere.
+        On SQLite it runs at once, in the loop's thread; where somebody holds a lock, elsewhere. On
+        PostgreSQL it has no transaction.
         """
-        if self._glances is not None and self._glances.free:
-            outcome = _attempt(partial(self._glances.result_of, work))
+        if not self._database.is_sqlite:
+            found: T = _result(_attempt(partial(_look, self._database, work)))
+            return found
+        if self._glances.free:
+            outcome = _attempt(partial(self._glances.result_of, partial(_anew, work)))
             if not isinstance(outcome[1], UNAVAILABLE):
                 value: T = _result(outcome)
                 return value
@@ -194,8 +166,7 @@ class Transactions:
     def close(self) -> None:
         """Commit what waits, then close the connections."""
         self._writes.close()
-        if self._glances is not None:
-            self._glances.close()
+        self._glances.close()
         for pool in self._threads:
             pool.kill()
         self._database.dispose()
@@ -211,8 +182,17 @@ def _attempt(call: Callable[[], Any]) -> Outcome:
 
 def _read(database: Database, work: Work[T]) -> T:
     with database.read() as tx:
-        tx.info[_MEMO] = {}  # `info` outlives the transaction: it is the pooled connection's
-        return work(tx)
+        return _anew(work, tx)
+
+
+def _look(database: Database, work: Work[T]) -> T:
+    with database.look() as connection:
+        return _anew(work, connection)
+
+
+def _anew(work: Work[T], tx: sa.Connection) -> T:
+    tx.info[_MEMO] = {}  # `info` outlives the transaction: it is the pooled connection's
+    return work(tx)
 
 
 def _result(outcome: Outcome) -> Any:

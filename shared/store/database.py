@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.ext.compiler import compiles
@@ -28,6 +29,7 @@ IDLE_IN_TRANSACTION_MS: Final = 10_000
 # Three times what a statement may wait for a lock; what a service asks takes milliseconds.
 ANSWER_SECONDS: Final = 15.0
 MINIMUM_SQLITE: Final = (3, 35, 0)  # RETURNING
+RESTED_SECONDS: Final = 1.0
 LOCK_NOT_AVAILABLE: Final = "55P03"  # PostgreSQL's documentation, Appendix A
 
 # What a database that is away, restarting, locked, full or read-only for now raises (InternalError
@@ -107,21 +109,32 @@ class Database:
                 "keepalives_count": 2,
                 "tcp_user_timeout": 15_000,
             }
-            options["pool_pre_ping"] = True
         if pool is None:
             options |= {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": 5}
         self.engine = sa.create_engine(target, **options)
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
-        elif answer_seconds is not None:
-            bound_answers(self.engine, answer_seconds)
+        else:
+            _ping_what_rested(self.engine)
+            if answer_seconds is not None:
+                bound_answers(self.engine, answer_seconds)
+        self._looking = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._writing = self.engine.execution_options(dragoman_write=True)
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A transaction that only reads."""
         with self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def look(self) -> Iterator[sa.Connection]:
+        """PostgreSQL without a transaction, for one statement or a few that need none.
+
+        A transaction around it would be two round trips more.
+        """
+        with self._looking.connect() as connection:
             yield connection
 
     @contextmanager
@@ -133,6 +146,28 @@ class Database:
     def dispose(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+
+
+def _ping_what_rested(engine: sa.Engine) -> None:
+    """Look whether a connection that nobody used for a second is still there, before its use.
+
+    `pool_pre_ping` asks before each use: a round trip of the five of a read.
+    """
+
+    def rests(_connection: object, record: Any) -> None:
+        record.info["rests_since"] = time.monotonic()
+
+    def taken(connection: Any, record: Any, _proxy: object) -> None:
+        since = record.info.get("rests_since")
+        if since is None or time.monotonic() - since < RESTED_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg.Error as fault:
+            raise exc.InvalidatePoolError from fault  # the others will not be there either
+
+    event.listen(engine, "checkin", rests)
+    event.listen(engine, "checkout", taken)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
