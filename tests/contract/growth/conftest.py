@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 EXPIRED = 600  # more than one purge takes
 DAYS = 0.5, 5.0
-QUEUED = 1_000, 10_000
+QUEUED = 600, 6_000
 
 
 @dataclass(frozen=True, slots=True)

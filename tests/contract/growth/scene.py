@@ -20,7 +20,7 @@ RETENTION = Retention(stored=7 * DAY, unstored=600.0)
 OWNERS = ("ann", "bob", "cas", "dee", "eve")
 WORKER = "wrk_of_test"
 SEALED = 1_200  # characters
-A_DAY = 2_000  # jobs
+A_DAY = 1_200  # jobs
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Scene:
         self.queued = [job_id for job_id in self.queued if job_id not in held]
 
     def grow(self, days: float, *, before: float) -> None:
-        """Add the finished jobs of as many days, up to `before` days ago: 2,000 a day.
+        """Add the finished jobs of as many days, up to `before` days ago: 1,200 a day.
 
         A tenth as many events, and entries of the trail.
         """
