@@ -50,7 +50,11 @@ def run(folder: Path, *, seconds: float, seed: int, say: Say) -> list[Finding]:
 
 @contextmanager
 def machines(
-    folder: Path, *, durable: bool = False, options: Mapping[str, Any] | None = None
+    folder: Path,
+    *,
+    durable: bool = False,
+    second_worker: bool = True,
+    options: Mapping[str, Any] | None = None,
 ) -> Iterator[Machines]:
     """A stage on PostgreSQL with a clock for each machine; raises NoFakeTime."""
     # Not in `folder`, which only root may enter: PostgreSQL has a user of its own.
@@ -63,6 +67,7 @@ def machines(
             with stage(
                 folder,
                 env=clocks.first.env,
+                second_worker=second_worker,
                 second_env=clocks.second.env,
                 database=server.fresh_database(),
                 options=options,

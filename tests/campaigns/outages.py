@@ -59,6 +59,7 @@ class Outages:
     """Plays outages on a stage, whose load it also runs.
 
     Jobs may end with one of the `tolerated` codes; `patience` stretches what must be quick.
+    Work goes on when `enough` calls were answered.
     """
 
     setting: Stage
@@ -66,6 +67,7 @@ class Outages:
     say: Say
     tolerated: Sequence[str] = ()
     patience: float = 1.0
+    enough: int = ANSWERS_AGAIN
     lasted: list[Lasted] = field(default_factory=list)
 
     def play(
@@ -110,7 +112,7 @@ class Outages:
         self.say(f"outage {len(self.lasted)}: {outage.name} for {until - at:.1f} s; {later}")
 
     def _goes_on(self) -> bool:
-        enough = self.setting.upstream.stats().answered + ANSWERS_AGAIN
+        enough = self.setting.upstream.stats().answered + self.enough
         try:
             self.setting.upstream.wait_until(lambda s: s.answered >= enough, RESUMED_SECONDS)
         except TimeoutError:
