@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import os
 import shlex
+import signal
 import sys
 import tempfile
 import time
@@ -103,6 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     options = parser().parse_args(given)
     raise_file_limit()
+    # What was started ends with us, whoever ends us.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     for variable in NO_BYTECODE:
         os.environ.pop(variable, None)
     notes, without = [], set(WITHOUT.get(options.database, ()))
