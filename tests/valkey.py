@@ -80,9 +80,9 @@ class OwnValkey:
             process.wait(10)
 
     def reads(self) -> bool:
-        """Whether somebody waits in a blocking read."""
+        """Whether a Celery worker waits for messages."""
         with redis.Redis(unix_socket_path=str(self.socket)) as client:
-            return int(client.info("clients")["blocked_clients"]) > 0
+            return any(one["cmd"] == "brpop" for one in client.client_list())
 
     def wipe(self) -> None:
         """Delete the files of a stopped server: the next start finds nothing."""
