@@ -87,13 +87,15 @@ class Outages:
         deadline = time.monotonic() + seconds
         try:
             self._goes_on()
-            while not self.lasted or time.monotonic() < deadline:
+            rounds = 0
+            while rounds == 0 or time.monotonic() < deadline:
                 for outage in dice.sample(menu, len(menu)):
-                    if self.lasted and seconds and time.monotonic() > deadline:
+                    if rounds and time.monotonic() > deadline:
                         break
                     lasts = min(dice.uniform(longest / 2, longest), outage.seconds)
                     self._make(outage, lasts)
                     time.sleep(dice.expovariate(1 / pause))
+                rounds += 1
         finally:
             load.stop()
         return self._judged(load)
