@@ -45,8 +45,8 @@ def of_tables(places: Sequence[Place], passes: int) -> list[Grown]:
                 moves.by_http(place, taken)
             for place, taken in order * BATCHES:
                 moves.by_hand(place, taken)
-        for place, taken in order:
-            moves.purge(place, taken, number)
+            for place, taken in order:
+                moves.purge(place, taken, number)
         for place, taken in order:
             moves.calls(place, taken, connections=CONNECTIONS, seconds=SECONDS)
         for place, taken in order:

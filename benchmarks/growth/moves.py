@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
+import sqlalchemy as sa
+
 from benchmarks import load, processes
 from benchmarks.growth.places import OWNERS, WORKER, Place
 from benchmarks.growth.timing import Taken
@@ -18,13 +20,15 @@ from shared.store import jobs, leases
 from shared.store.jobs import ClaimedJob, Evidence, NewJob, Outcome, Retention
 from tests.api import CHAT, chat_body
 from tests.bulk import DAY, Bulk, fill
-from tests.campaigns.jobtable import JobTable
+from tests.bulk.rows import answer
 from tests.eventually import eventually
 
 RETENTION: Final = Retention(stored=7 * DAY, unstored=600.0)
 BATCH: Final = 64  # jobs of a claim, and of a batch of ends
-EXPIRED: Final = 1_500  # what a purge finds, which deletes 500 at a time
-SEALED: Final = "x" * 1_300
+EXPIRED: Final = 1_500  # what a purge finds
+PURGED: Final = 500  # what it deletes at a time
+SEALED: Final = "x" * 1_300  # of what nobody reads
+ANSWER: Final = answer("A translated letter. " * 30)
 
 
 @contextmanager
@@ -67,8 +71,9 @@ def by_hand(place: Place, taken: Taken) -> None:
     with taken.timed(f"claim {BATCH} jobs"), database.write() as tx:
         claimed = jobs.claim(tx, worker_id=worker, want=BATCH, now=now, retention=RETENTION)
     assert len(claimed) == BATCH
+    ends = [_end(place, job, now) for job in claimed]
     with taken.timed(f"end {BATCH} jobs"), database.write() as tx:
-        jobs.finish(tx, [_end(job, now) for job in claimed], now=now, retention=RETENTION)
+        jobs.finish(tx, ends, now=now, retention=RETENTION)
     with taken.timed("sweep"), database.write() as tx:
         jobs.sweep(tx, now=now, retention=RETENTION)
     with database.write() as tx:
@@ -88,10 +93,13 @@ def purge(place: Place, taken: Taken, number: int) -> None:
     long_ago = time.time() - 30 * DAY - number * DAY
     bulk = Bulk(EXPIRED, long_ago, OWNERS, place.kinds, days=0.5, seed=100 + number)
     fill(place.database, bulk, lambda plain, row, column: SEALED)
-    left = EXPIRED
-    while left > 0:
-        with taken.timed("purge 500 jobs"), place.database.write() as tx:
-            left -= jobs.purge(tx, now=time.time())
+    deleted = PURGED
+    while deleted == PURGED:
+        began = time.perf_counter()
+        with place.database.write() as tx:
+            deleted = jobs.purge(tx, now=time.time())
+        if deleted == PURGED:
+            taken.add(f"purge {PURGED} jobs", time.perf_counter() - began)
 
 
 def calls(place: Place, taken: Taken, *, connections: int, seconds: float) -> None:
@@ -109,16 +117,21 @@ def calls(place: Place, taken: Taken, *, connections: int, seconds: float) -> No
 
 def drain(place: Place, taken: Taken, count: int) -> None:
     """Submit jobs by 20 connections, of an upstream that answers at once, and wait for all."""
-    table = JobTable(place.system.database_url)
     call = load.chat(place.system.url, place.system.admin_key, place.model, background=True)
     roots = [place.system.runner_pid]
     before, began = processes.cpu_seconds(roots), time.perf_counter()
     answers = asyncio.run(_submitted(call, count))
     assert not answers.errors, answers.failed
     taken.add("submission, 20 connections (1 / rate)", answers.seconds / count)
-    eventually(lambda: table.live() == 0, 120, every=0.05)
+    eventually(lambda: _is_idle(place), 120, every=0.02)
     taken.add("job, submitted and done (1 / rate)", (time.perf_counter() - began) / count)
     taken.add("job, CPU", (processes.cpu_seconds(roots) - before) / count)
+
+
+def _is_idle(place: Place) -> bool:
+    running = sa.text("SELECT 1 FROM chat_job WHERE state = 'in_progress' LIMIT 1")
+    with place.database.read() as tx:
+        return not jobs.has_work(tx) and tx.execute(running).first() is None
 
 
 async def _submitted(call: load.Call, count: int) -> load.Answers:
@@ -155,7 +168,7 @@ def _new(place: Place, number: int, now: float) -> NewJob:
     )
 
 
-def _end(job: ClaimedJob, now: float) -> Outcome:
+def _end(place: Place, job: ClaimedJob, now: float) -> Outcome:
     evidence = Evidence(
         chat_url=job.target.chat_url,
         key_fingerprint=None,
@@ -174,5 +187,5 @@ def _end(job: ClaimedJob, now: float) -> Outcome:
         job.attempt,
         JobState.COMPLETED,
         evidence=evidence,
-        result_sealed=SEALED,
+        result_sealed=place.seal(ANSWER, job.id, jobs.RESULT),
     )

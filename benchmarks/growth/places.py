@@ -44,6 +44,7 @@ class Place:
     member: Api
     kinds: Sequence[Kind]
     some: Sequence[str]
+    seal: Seal
     seeded_seconds: float
 
     @property
@@ -81,12 +82,12 @@ def place(
             System(data_dir, env=env) as system,
             Api(system.url, secret.reveal()) as member,
         ):
-            here = Place(size, system, database, member, bulk.kinds, some, took)
+            here = Place(size, system, database, member, bulk.kinds, some, seal_of(loaded), took)
             if not queued:
                 yield here
                 return
             with system.suspended(WORKER):
-                fill_queue(database, bulk, size, seal_of(loaded))
+                fill_queue(database, bulk, size, here.seal)
                 yield here
     finally:
         database.dispose()

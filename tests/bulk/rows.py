@@ -147,7 +147,7 @@ class Texts:
     @classmethod
     def some(cls, chance: random.Random) -> Texts:
         said = [" ".join(chance.choices(WORDS, k=chance.randint(60, 180))) for _ in range(256)]
-        return cls([_question(text) for text in said], [_answer(text) for text in said])
+        return cls([_question(text) for text in said], [answer(text) for text in said])
 
 
 def _question(text: str) -> bytes:
@@ -159,7 +159,7 @@ def _question(text: str) -> bytes:
     return msgspec.json.encode({"model": "m", "messages": messages})
 
 
-def _answer(text: str) -> bytes:
+def answer(text: str) -> bytes:
     """What an upstream answers."""
     message = {"role": "assistant", "content": text}
     document = {
