@@ -24,7 +24,7 @@ from tests.simulators import spawned
 from tests.system import ROOT, System
 
 HANG: Final = 5.0  # seconds
-SHORT_EXAMPLES: Final = 3  # of each operation, where there is no time to spend
+SHORT_EXAMPLES: Final = 2  # of each operation, where there is no time to spend
 SLUG: Final = "acme"  # what the document's examples call
 CHECKS: Final = (
     *("failures_are_an_upstreams", "errors_have_one_shape"),
@@ -70,7 +70,7 @@ def play(
     else:
         arguments += ["--phases", "fuzzing,stateful", "-n", str(SHORT_EXAMPLES), "--no-shrink"]
         arguments += ["--generation-deterministic"]
-    output = _called(arguments, spared, limit=2 * seconds + 120)
+    output = _called(arguments, spared, folder, limit=2 * seconds + 120)
     (folder / "schemathesis.txt").write_text(output, "utf-8")
     found = json.loads(report.read_text("utf-8"))
     say(f"{found['test_cases']['generated']} cases of {found['operations']['tested']} operations")
@@ -85,11 +85,16 @@ def _prepared(api: Api, upstream: str) -> Mapping[str, str]:
     return {SPARED: ",".join((provider["id"], SLUG, key_id))}
 
 
-def _called(arguments: Sequence[str], environ: Mapping[str, str], *, limit: float) -> str:
-    """What schemathesis printed; its exit status only repeats its report."""
+def _called(
+    arguments: Sequence[str], environ: Mapping[str, str], folder: Path, *, limit: float
+) -> str:
+    """What schemathesis printed; its exit status only repeats its report.
+
+    It keeps files of its own where it runs.
+    """
     done = subprocess.run(
         [sys.executable, "-P", "-c", _COMMAND, *arguments],
-        cwd=ROOT,
+        cwd=folder,
         env={
             **os.environ,
             **environ,

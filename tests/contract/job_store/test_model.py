@@ -126,5 +126,5 @@ class Machine(Claims):
 @pytest.mark.parametrize("machine", [Claims, Machine], ids=["claims alone", "with all else"])
 def test_the_store_does_what_the_model_does(database: Database, machine: type[Claims]) -> None:
     on = type("On", (machine,), {"database": database})
-    few = bounded(12, stateful_step_count=25, suppress_health_check=list(HealthCheck))
+    few = bounded(8, stateful_step_count=25, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(on, settings=few)

@@ -48,6 +48,7 @@ def test_a_crowd_costs_the_others_little(world: World, play: Callable[[World], N
     assert defects(world, before) == []
 
 
+@pytest.mark.timeout(240)
 def test_the_short_form_of_the_campaign_api_breaks_no_promise(world: World, tmp_path: Path) -> None:
     findings = api_campaign.play(
         world.system, world.sim.endpoint, tmp_path, seconds=0, seed=0, say=print

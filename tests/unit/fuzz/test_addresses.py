@@ -109,7 +109,7 @@ def dialled(host: str) -> list[str]:
     return [str(info[4][0]) for info in found]
 
 
-@bounded(300)
+@bounded(100)
 @given(spellings())
 def test_no_spelling_of_a_forbidden_address_gets_past_the_registry(typed: str) -> None:
     for url in (typed, typed.partition("://")[2] or typed):
@@ -123,7 +123,7 @@ def test_no_spelling_of_a_forbidden_address_gets_past_the_registry(typed: str) -
         assert is_resolved(found.chat_url)
 
 
-@bounded(300)
+@bounded(100)
 @given(spellings() | st.from_regex(r"[0-9a-fxX.]{1,24}", fullmatch=True))
 def test_what_the_socket_layer_takes_for_an_address_is_one_to_us(typed: str) -> None:
     try:
@@ -147,7 +147,7 @@ Answer = st.lists(
 )
 
 
-@bounded(100)
+@bounded(40)
 @given(Answer)
 def test_whatever_a_name_server_answers_nothing_forbidden_is_dialled(found: Sequence[Any]) -> None:
     addresses = [str(address) for address in found]
@@ -179,7 +179,7 @@ PIECES = st.sampled_from(
 )
 
 
-@bounded(300)
+@bounded(100)
 @given(st.sampled_from(TYPED), st.lists(st.tuples(st.integers(0, 60), PIECES), max_size=3))
 def test_what_resolves_stays_what_it_is(typed: str, inserted: list[tuple[int, str]]) -> None:
     for place, piece in inserted:

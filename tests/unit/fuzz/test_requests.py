@@ -99,25 +99,25 @@ def read_response(body: bytes) -> None:
     RESPONSE.read(chat.original)
 
 
-@bounded(150)
+@bounded(60)
 @given(altered(CHATS))
 def test_an_altered_chat_keeps_what_is_not_ours_or_is_refused(document: Any) -> None:
     read(json.dumps(document).encode())
 
 
-@bounded(150)
+@bounded(60)
 @given(broken([json.dumps(one).encode() for one in CHATS]))
 def test_the_bytes_of_a_chat_may_be_broken(body: bytes) -> None:
     read(body)
 
 
-@bounded(200)
+@bounded(80)
 @given(altered(RESPONSES))
 def test_an_altered_response_is_translated_or_refused(document: Any) -> None:
     read_response(json.dumps(document).encode())
 
 
-@bounded(100)
+@bounded(40)
 @given(broken([json.dumps(one).encode() for one in RESPONSES]), st.booleans())
 def test_the_bytes_of_a_response_may_be_broken(body: bytes, chat: bool) -> None:
     (read if chat else read_response)(body)

@@ -44,7 +44,7 @@ def pieces(raw: bytes, cuts: Iterable[int]) -> list[bytes]:
     return [raw[begin:end] for begin, end in itertools.pairwise(places)]
 
 
-@bounded(60)
+@bounded(25)
 @given(broken(STREAMS), st.integers(0, 5000))
 def test_a_stream_cut_at_every_byte_has_the_same_events(raw: bytes, begin: int) -> None:
     begin %= len(raw) + 1
@@ -83,7 +83,7 @@ def streamed(parts: list[bytes]) -> tuple[list[Any], str]:
     return chunks, asyncio.run(read())
 
 
-@bounded(100)
+@bounded(40)
 @given(broken(STREAMS), st.lists(st.integers(0, 5000), max_size=30))
 def test_a_broken_stream_gives_chunks_and_an_end_however_it_is_cut(
     raw: bytes, cuts: list[int]
@@ -98,7 +98,7 @@ def test_a_broken_stream_gives_chunks_and_an_end_however_it_is_cut(
     assert fold.completion() == folded(chunks)
 
 
-@bounded(150)
+@bounded(60)
 @given(broken(LISTS))
 def test_a_broken_list_of_models_is_read_or_refused(raw: bytes) -> None:
     try:
@@ -111,7 +111,7 @@ def test_a_broken_list_of_models_is_read_or_refused(raw: bytes) -> None:
     json.dumps([model.raw for model in found.models], allow_nan=False)
 
 
-@bounded(150)
+@bounded(60)
 @given(
     broken(BODIES),
     st.sampled_from([200, 400, 401, 404, 413, 429, 500, 502, 503]),
