@@ -81,11 +81,18 @@ def _of_provider(tx: sa.Connection, named: str | None) -> list[Condition]:
 
 def _around_live(tx: sa.Connection, state: JobState | None) -> list[Condition]:
     """From the oldest to the youngest job in this state, of anybody."""
-    # An expression, or PostgreSQL walks the primary key until it finds one.
-    job_id = chat_job.c.id + ""
-    bounds = sa.select(sa.func.min(job_id), sa.func.max(job_id)).where(*_of_state(state, _LIVE))
-    oldest, youngest = tx.execute(bounds).one()
-    return [sa.false()] if oldest is None else [chat_job.c.id.between(oldest, youngest)]
+    is_it = _of_state(state, _LIVE)
+    if state is JobState.QUEUED:  # two looks at an index for each provider, however many wait
+        of_one = sa.select(chat_job.c.id).where(*is_it, chat_job.c.provider_id == provider.c.id)
+        oldest = of_one.order_by(chat_job.c.id).limit(1).scalar_subquery()
+        youngest = of_one.order_by(chat_job.c.id.desc()).limit(1).scalar_subquery()
+        bounds = sa.select(sa.func.min(oldest), sa.func.max(youngest)).select_from(provider)
+    else:
+        # An expression, or PostgreSQL walks the primary key until it finds one.
+        job_id = chat_job.c.id + ""
+        bounds = sa.select(sa.func.min(job_id), sa.func.max(job_id)).where(*is_it)
+    first, last = tx.execute(bounds).one()
+    return [sa.false()] if first is None else [chat_job.c.id.between(first, last)]
 
 
 def _noted(tx: sa.Connection, key: str, value: str) -> sa.ColumnElement[bool]:

@@ -154,7 +154,9 @@ _COUNTED: Final = {"counting the queue", "a scrape", "reading a place in the que
 # All of a provider's queued jobs end with it, and all that are late.
 _OF_ALL: Final = {"ending a deleted provider's jobs", "sweeping", "what hangs on a provider"}
 QUEUES: Final[Mapping[str, Use]] = {
-    name: use for name, use in WORK.items() if name not in _COUNTED | _OF_ALL
+    name: use
+    for name, use in {**WORK, **LISTS}.items()
+    if name not in _COUNTED | _OF_ALL and "completed" not in name
 }
 
 
