@@ -115,7 +115,7 @@ def _quick(observed: Observed) -> Finding:
     # Where all outages were for a moment, what is left to say is that they were quick, or few.
     if sum(lasted.until - lasted.at for lasted in away) > ENOUGH_SECONDS and len(took) < ENOUGH:
         finding.broken.append(f"only {len(took)} were accepted")
-    elif p99 > bound:
+    elif p99 > max(bound, _p99(otherwise)):  # on a machine that does other things, too
         finding.broken.append(f"{p99:.3f} s")
     return finding
 
