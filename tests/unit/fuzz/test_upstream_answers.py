@@ -133,6 +133,6 @@ def test_a_broken_answer_is_a_completion_or_a_failure_of_the_tree(
     else:
         told = answers.refusal(answer, model="m", now=0.0)
     text = json.dumps(told.document(), allow_nan=False)
-    assert "\\u0000" not in text
+    assert "\x00" not in told.message
     text.encode()
     assert len(told.message) < 3000
