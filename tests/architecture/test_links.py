@@ -56,3 +56,8 @@ def test_the_readme_s_proofs_exist() -> None:
     scenarios = {name for names in measured for name in names.split()}
     assert scenarios <= set(SCENARIOS)
     assert min(len(named), len(scenarios)) > 1
+
+
+def test_the_page_of_benchmarks_names_every_scenario() -> None:
+    page = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE)) == set(SCENARIOS)
