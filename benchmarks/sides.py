@@ -77,8 +77,12 @@ def dragoman(
     with database(postgres=postgres) as (where, beside):
         name = POSTGRES if postgres else SQLITE
         data_dir = folder / name.replace(" ", "-")
-        with System(data_dir, env={**(settings or {}), **where}) as system:
+        system = System(data_dir, env={**(settings or {}), **where})
+        try:  # around the start, too: it is the longest moment in which we may be told to end
+            system.start()
             yield system, of_system(name, system, upstream, *beside)
+        finally:
+            system.stop()
 
 
 @contextmanager

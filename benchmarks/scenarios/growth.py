@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from benchmarks.growth.__main__ import FINISHED, measured
+from benchmarks.growth.__main__ import FINISHED
+from benchmarks.growth.run import measured
 from benchmarks.scale import Scale
 from benchmarks.scenarios._scenario import Record, Scenario
 from benchmarks.sides import POSTGRES, SQLITE
