@@ -56,10 +56,10 @@ class JobTable:
             return found not in LIVE
 
     def runs(self, code: str) -> list[tuple[float, float]]:
-        """From the first start to the end, of each job that failed with `code`, in Unix seconds."""
+        """From start to end, of each job that failed with `code` and runs once, in Unix seconds."""
         query = sa.text(
             "SELECT started_at, completed_at FROM chat_job"
-            " WHERE error_code = :code AND started_at IS NOT NULL"
+            " WHERE error_code = :code AND started_at IS NOT NULL AND on_interrupt = 'fail'"
         )
         with self._engine.connect() as connection:
             return [(began, ended) for began, ended in connection.execute(query, {"code": code})]
