@@ -37,7 +37,8 @@ def read(request: Request) -> bytes:
     A PATCH is a merge patch (RFC 7396), by that name or as plain JSON.
     """
     taken = PATCHES if request.method == "PATCH" else (JSON,)
-    if request.mimetype not in taken:
+    # Reading the header as the grammar has it takes 20 µs; nearly everybody sends this.
+    if request.environ.get("CONTENT_TYPE") != JSON and request.mimetype not in taken:
         got = request.mimetype or "nothing"
         raise UnsupportedMediaType(
             f"Expected Content-Type: {' or '.join(taken)}, got {got[:100]}. Send JSON as such."

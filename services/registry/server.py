@@ -28,6 +28,7 @@ from services.registry.app import serve
 from services.registry.bootstrap import assemble
 from services.registry.parts import Parts
 from services.registry.request_ids import Application
+from services.registry.sockets import HeadFirst
 from shared import tracing
 from shared.config import Settings
 from shared.crypto import Sealer
@@ -112,6 +113,14 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         server.stopping()
         self._drain(server, serving)
         server.stopped()
+
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
+        """Serve one request."""
+        answered = HeadFirst(sock)
+        try:
+            return super().handle_request(listener_name, req, answered, addr)
+        finally:
+            answered.flush()
 
     def _handler(self, listener: Any) -> Callable[[Any, Any], None]:
         listener.setblocking(1)

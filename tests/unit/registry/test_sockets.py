@@ -1,0 +1,48 @@
+"""The head of an answer and the begin of its body are one write."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.registry.sockets import HeadFirst
+
+
+class Client:
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+
+    def sendall(self, data: bytes) -> None:
+        self.sent.append(data)
+
+    def fileno(self) -> int:
+        return 7
+
+
+def test_head_and_first_bytes_go_out_together_and_what_follows_at_once() -> None:
+    client = Client()
+    answer = HeadFirst(client)
+    answer.sendall(b"head;")
+    assert client.sent == []
+    answer.sendall(b"one;")
+    answer.sendall(b"two;")
+    answer.flush()
+    assert client.sent == [b"head;one;", b"two;"]
+
+
+def test_an_answer_without_a_body_is_sent_at_its_end_once() -> None:
+    client = Client()
+    answer = HeadFirst(client)
+    answer.sendall(b"head;")
+    answer.flush()
+    answer.flush()
+    assert client.sent == [b"head;"]
+
+
+def test_nothing_is_sent_of_no_answer_and_all_else_is_the_sockets_own() -> None:
+    client = Client()
+    answer = HeadFirst(client)
+    answer.flush()
+    assert client.sent == []
+    assert answer.fileno() == 7
+    with pytest.raises(AttributeError):
+        answer.unknown  # noqa: B018
