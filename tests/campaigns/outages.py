@@ -68,6 +68,7 @@ class Outages:
     tolerated: Sequence[str] = ()
     patience: float = 1.0
     enough: int = ANSWERS_AGAIN
+    shape: Shape = field(default_factory=lambda: SHAPE)
     lasted: list[Lasted] = field(default_factory=list)
 
     def play(
@@ -81,7 +82,12 @@ class Outages:
         dice, system = random.Random(self.seed), self.setting.system
         run = f"o{self.seed}"
         load = Load(
-            system.url, system.admin_key, self.setting.model, run=run, shape=SHAPE, seed=self.seed
+            system.url,
+            system.admin_key,
+            self.setting.model,
+            run=run,
+            shape=self.shape,
+            seed=self.seed,
         )
         load.start()
         deadline = time.monotonic() + seconds

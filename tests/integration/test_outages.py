@@ -21,6 +21,7 @@ from tests.campaigns import (
     valkey_campaign,
 )
 from tests.campaigns.checker import table
+from tests.campaigns.load import Shape
 from tests.campaigns.outages import Outages
 from tests.clocks import NoFakeTime
 from tests.postgres import PostgresMissing
@@ -31,13 +32,12 @@ LONGEST = 0.7  # seconds; half of that at least
 PAUSE = 0.05
 ENOUGH = 4  # answers after which work is thought to go on
 PATIENCE = 6.0  # for machines that do other things, too
+SHAPE = Shape(kinds={"b": 6, "r": 2, "p": 2}, latency=(0.05, 0.5), rate=15, connections=16)
 # Of everything that the long forms do, what the others stand for.
 NAMES = (
     "database frozen",
     "database crashed",
-    "database read-only",
     "database cut in an answer",
-    "upstream resetting",
     "upstream cut in an answer",
     "valkey refusing writes",
     "everybody an hour ahead",
@@ -62,7 +62,7 @@ def test_outages_of_database_network_valkey_and_clocks_break_no_promise(tmp_path
         ]
         known = {outage.name: outage for outage in everything}
         tolerated = (*network_campaign.LOST, *clock_campaign.JUMPED)
-        outages = Outages(setting, SEED, print, tolerated, patience=PATIENCE, enough=ENOUGH)
+        outages = Outages(setting, SEED, print, tolerated, PATIENCE, ENOUGH, SHAPE)
         menu = [known[name] for name in NAMES]
         findings = outages.play(menu, seconds=0, longest=LONGEST, pause=PAUSE)
     assert all(finding.holds for finding in findings), table(findings)
