@@ -1,4 +1,4 @@
-"""Reads of a row or two in SQLite, without leaving the loop's thread (decision 17)."""
+"""Reads of a row or two in SQLite, without leaving the loop's thread (decision 19)."""
 
 from __future__ import annotations
 
