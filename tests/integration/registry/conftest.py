@@ -129,7 +129,7 @@ class Stage:
             result_sealed=self.sealer.seal(result, **place),
         )
         with self.database.write() as tx:
-            assert jobs.finish(tx, [outcome], now=1e9, retention=RETENTION)
+            assert jobs.finish(tx, [outcome], now=1e9, retention=RETENTION).held
         if notice:
             with self.redis() as client:
                 client.publish(live.ENDED, job.id)
