@@ -15,8 +15,8 @@ from deploy.venv import Venv
 LONGEST_FILE = 300
 MIGRATIONS = "shared/store/migrations/versions"
 SOURCES = ("shared", "services", "deploy", "tests", "benchmarks", "cli")
-# Both cores of a small machine; tests/side_by_side.py says what stays together.
-SIDE_BY_SIDE = ("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder")
+# Two cores and the waiting of a third; tests/side_by_side.py says what stays together.
+SIDE_BY_SIDE = ("-n", "3", "--dist", "loadscope", "--no-loadscope-reorder")
 BYTECODE = "PYTHONPYCACHEPREFIX"
 # The checkers' modules, not their scripts: those hold the path where .venv was made.
 _IMPORT_LINTER = "import sys; from importlinter.cli import lint_imports_command as c; sys.exit(c())"
@@ -49,7 +49,7 @@ def with_bytecode(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def run_tests(arguments: Iterable[str]) -> NoReturn:
-    """Run pytest, in two processes unless the arguments say otherwise (`-n 0`)."""
+    """Run pytest, in three processes unless the arguments say otherwise (`-n 0`)."""
     become("pytest", *SIDE_BY_SIDE, *arguments)
 
 
