@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import random
-import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from datetime import datetime
 from pathlib import Path
 
 from tests.campaigns.checker import Evidence, Finding, check, ends
@@ -20,7 +17,6 @@ from tests.eventually import eventually
 NOTICE_SECONDS = 2 * LEASE_SECONDS + 10  # promise 5
 SHAPE = Shape(kinds={"b": 6, "r": 3, "p": 1}, latency=(0.1, 2.0), rate=40)
 PAUSE_SECONDS = 0.4  # mean, between two faults; most take seconds themselves
-_ENTERED = re.compile(r"(\S+Z) INFO chat_worker \S+incarnation: entered worker=")
 
 
 def run(folder: Path, *, seconds: float, seed: int, say: Say) -> list[Finding]:
@@ -70,43 +66,18 @@ def finish(setting: Stage, load: Load, injector: Injector, say: Say) -> list[Fin
     say(f"ended within {time.monotonic() - began:.1f} s of the last fault: {dict(ends(evidence))}")
     why = Counter(refusal.why for refusal in load.refused)
     say(f"faults: {len(injector.faults)}; refused: {dict(why)}; job table: {dict(jobs.states())}")
-    second = [setting.extra.log] if setting.extra is not None else []
-    watching = entered(setting.system.log, *second)
     made = Finding("-", "faults that could not be made, or that something outlived")
     if injector.error is not None:
         made.broken.append(repr(injector.error))
-    return [*check(evidence), noticed(jobs, slowest, watching), submits(load), made]
+    return [*check(evidence), noticed(jobs, slowest), submits(load), made]
 
 
-def noticed(jobs: JobTable, slowest: float, watching: Sequence[float] = ()) -> Finding:
+def noticed(jobs: JobTable, slowest: float) -> Finding:
     """Promise 5, seen from the table: no interrupted job ran longer than call and notice need."""
     bound = slowest + NOTICE_SECONDS
+    late = [seconds for seconds in jobs.running_seconds("interrupted") if seconds > bound]
     what = f"interrupted jobs that were noticed later than {bound:g} s after their start"
-    return Finding("5", what, late(jobs.runs("interrupted"), bound, watching))
-
-
-def late(
-    runs: Iterable[tuple[float, float]], bound: float, watching: Sequence[float] = ()
-) -> list[str]:
-    """What took longer, longest first, although some worker was there to notice it.
-
-    Only the living notice the dead: the time counts from when one began `watching` before its end.
-    """
-    found = []
-    for began, ended in runs:
-        watched = ended - max([began, *(at for at in watching if at < ended)])
-        if ended - began > bound and watched > NOTICE_SECONDS:
-            found.append(ended - began)
-    return [f"{seconds:.1f} s" for seconds in sorted(found, reverse=True)]
-
-
-def entered(*logs: Path) -> list[float]:
-    """When each chat worker that these logs tell of was there, in Unix seconds."""
-    return [
-        datetime.fromisoformat(match[1]).timestamp()
-        for log in logs
-        for match in _ENTERED.finditer(log.read_text(encoding="utf-8", errors="replace"))
-    ]
+    return Finding("5", what, [f"{seconds:.1f} s" for seconds in sorted(late, reverse=True)])
 
 
 def submits(load: Load) -> Finding:

@@ -55,11 +55,11 @@ class JobTable:
             found = connection.execute(query, {"id": job_id.rpartition("-")[2]}).scalar_one()
             return found not in LIVE
 
-    def runs(self, code: str) -> list[tuple[float, float]]:
-        """From start to end, of each job that failed with `code` and runs once, in Unix seconds."""
+    def running_seconds(self, code: str) -> list[float]:
+        """From the first start to the end, of each job that failed with `code`."""
         query = sa.text(
-            "SELECT started_at, completed_at FROM chat_job"
-            " WHERE error_code = :code AND started_at IS NOT NULL AND on_interrupt = 'fail'"
+            "SELECT completed_at - started_at FROM chat_job"
+            " WHERE error_code = :code AND started_at IS NOT NULL"
         )
         with self._engine.connect() as connection:
-            return [(began, ended) for began, ended in connection.execute(query, {"code": code})]
+            return [seconds for (seconds,) in connection.execute(query, {"code": code})]

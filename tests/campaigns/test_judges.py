@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from tests.campaigns import cancel_campaign, idempotency_campaign
 from tests.campaigns.cancel_campaign import Cancelled
 from tests.campaigns.checker import Finding
-from tests.campaigns.faults_campaign import entered, late
 from tests.campaigns.idempotency_campaign import Key
 from tests.campaigns.load import Sighting
 from tests.simulators import Calls
@@ -70,19 +68,3 @@ def test_what_is_wrong_with_a_key_is_found(
 ) -> None:
     key = replace(KEY, **changes)
     assert broken(idempotency_campaign.judge([key], {"k": calls})) == found
-
-
-NOTICED, LATE = (100.0, 117.0), (100.0, 140.0)
-
-
-def test_a_job_that_living_workers_noticed_too_late_is_found(tmp_path: Path) -> None:
-    assert late([NOTICED], 18) == []
-    assert late([LATE, NOTICED], 18) == ["40.0 s"]
-    assert late([LATE], 18, watching=[90.0, 110.0, 150.0]) == ["40.0 s"]
-    assert late([LATE], 18, watching=[130.0]) == []  # nobody else was there
-
-
-def test_when_workers_came_is_read_from_their_logs(tmp_path: Path) -> None:
-    told = "INFO chat_worker services.chat_worker.incarnation: entered worker=wrk_1"
-    (tmp_path / "log").write_text(f"chat-worker | 1970-01-01T00:01:40.500Z {told}\nelse\n")
-    assert entered(tmp_path / "log") == [100.5]
