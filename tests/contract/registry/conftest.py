@@ -96,6 +96,12 @@ class Registry:
         document: dict[str, Any] = answer.get_json()
         return document
 
+    def listed(self, query: str, **options: Any) -> list[str]:
+        """The ids of one page of jobs."""
+        answer = self.get(f"{CHAT}?{query}", **options)
+        assert answer.status_code == 200, answer.text
+        return [job["id"] for job in answer.get_json()["data"]]
+
     def job(self, job_id: str, **options: Any) -> dict[str, Any]:
         document: dict[str, Any] = self.get(f"{CHAT}/{job_id}", **options).get_json()
         return document
