@@ -92,6 +92,11 @@ class Load:
     def start(self) -> None:
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it runs; without `stop` only an error ends it."""
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """End after the chats that are under way."""
         self._stopping.set()

@@ -22,7 +22,7 @@ from tests.campaigns.checker import Finding
 from tests.campaigns.faults import Fault, Faults, Injector, Menu, Say
 from tests.campaigns.faults_campaign import NOTICE_SECONDS, noticed
 from tests.campaigns.jobtable import JobTable
-from tests.campaigns.load import collect, session
+from tests.campaigns.load import session
 from tests.campaigns.mixed_judge import Played, judge
 from tests.campaigns.mixed_load import SLOWEST, MixedLoad, Scene
 from tests.campaigns.poison_campaign import poisoned
@@ -31,7 +31,8 @@ from tests.campaigns.rolling_campaign import goes_on
 from tests.campaigns.stage import Stage, stage
 from tests.campaigns.told import Told
 from tests.eventually import eventually
-from tests.simulators import running
+from tests.simulators import Remote, running
+from tests.system import System
 
 CALM: Final = 0.3  # of the time
 PAUSE_SECONDS: Final = 1.5  # mean, between two faults
@@ -60,7 +61,8 @@ def run(
     env = {"DRAGOMAN_REGISTRY_WORKERS": str(REGISTRIES)}
     with running(Told()) as receiver, stage(folder, env=env) as setting:
         assert isinstance(receiver.simulator, Told)
-        load = MixedLoad(_scene(setting, receiver.url), run=f"m{seed}", seed=seed)
+        played_on = scene(setting.system, setting.upstream, setting.model, hook=receiver.url)
+        load = MixedLoad(played_on, run=f"m{seed}", seed=seed)
         load.start()
         injector = Injector(
             _menu(setting, random.Random(seed)),
@@ -77,10 +79,10 @@ def run(
             stopped = _break(setting, injector, kills, until=began + seconds, say=say)
         finally:
             load.stop()
-        played = _finish(setting, load, receiver.simulator, say, told_within=told_within)
+        played = finish(setting.system, load, receiver.simulator, say, told_within=told_within)
         played.faults = [*restarts, *injector.faults, *kills]
         played.calm_until, played.patience = calm_until, patience
-        say(_summary(played))
+        say(summary(played))
         made = Finding("-", "faults that could not be made, or webhooks that nobody may send")
         made.broken += receiver.simulator.wrong
         if injector.error is not None:
@@ -90,21 +92,22 @@ def run(
         return [*judge(played), noticed_late, stopped, resumed(setting), made]
 
 
-def _scene(setting: Stage, hook: str) -> Scene:
-    api = setting.system.api
-    narrow = api.add_provider("narrow", setting.upstream.url, options={"max_concurrency": NARROW})
+def scene(system: System, upstream: Remote, model: str, *, hook: str) -> Scene:
+    """Two owners, a provider that takes few calls at once, and one that takes many (`model`)."""
+    api = system.api
+    narrow = api.add_provider("narrow", upstream.url, options={"max_concurrency": NARROW})
     keys = {}
     for owner in OWNERS:
         answer = api.http.post("/v1/keys", json={"name": owner, "owner": owner})
         keys[owner] = answer.raise_for_status().json()["key"]
     return Scene(
-        url=setting.system.url,
-        admin_key=setting.system.admin_key,
+        url=system.url,
+        admin_key=system.admin_key,
         keys=keys,
-        model=setting.model,
+        model=model,
         narrow=f"{narrow['slug']}/sim-model",
         hook=hook,
-        upstream=setting.upstream,
+        upstream=upstream,
     )
 
 
@@ -174,10 +177,11 @@ def _break(
     return finding
 
 
-def _finish(
-    setting: Stage, load: MixedLoad, receiver: Told, say: Say, *, told_within: float
+def finish(
+    system: System, load: MixedLoad, receiver: Told, say: Say, *, told_within: float
 ) -> Played:
-    system, table = setting.system, JobTable(setting.system.database_url)
+    """What is left once the stopped load has ended; a caller adds the faults it made."""
+    table = JobTable(system.database_url)
     began = time.monotonic()
     try:
         eventually(lambda: table.live() == 0, NOTICE_SECONDS + SLOWEST + 20, every=0.2)
@@ -187,20 +191,17 @@ def _finish(
     except TimeoutError as late:
         say(f"{late}; {table.live()} live jobs, {table.undelivered()} webhooks not told")
     system.api.healthy(60)
-    entries = [*load.accepted, *load.plain]
-    jobs = asyncio.run(collect(system.url, system.admin_key, [entry.job_id for entry in entries]))
-    streamed = [chat.job_id for chat in load.chats if chat.readings][:REPLAYS]
     return Played(
         chats=load.chats,
-        accepted=entries,
+        accepted=[*load.accepted, *load.plain],
         refused=load.refused,
         first_seen=load.first_seen,
-        jobs=jobs,
-        calls=setting.upstream.calls(),
+        jobs=load.collect(),
+        calls=load.scene.upstream.calls(),
         live_rows=table.live(),
         faults=(),
         calm_until=0.0,
-        replays=asyncio.run(_replayed(load, streamed)),
+        replays=asyncio.run(_replayed(load, load.replayable()[:REPLAYS])),
         told=receiver.told,
         lists={owner: asyncio.run(_listed(load, key)) for owner, key in load.scene.keys.items()},
         pried=load.pried,
@@ -243,7 +244,8 @@ async def _listed(load: MixedLoad, key: str) -> set[str]:
             after = f"&after={page['last_id']}"
 
 
-def _summary(played: Played) -> str:
+def summary(played: Played) -> str:
+    """What was played and how it ended, in a line."""
     ended = Counter(
         "gone" if job is None else (job["error"] or {}).get("code") or job["status"]
         for job in played.jobs.values()

@@ -78,6 +78,8 @@ class Scene:
 class MixedLoad(Load):
     """Runs like `Load`; `chats` and `pried` may be read once it has stopped."""
 
+    pry_seconds = PRY_SECONDS
+
     def __init__(self, scene: Scene, *, run: str, seed: int, shape: Shape = SHAPE) -> None:
         super().__init__(scene.url, scene.admin_key, scene.model, run=run, shape=shape, seed=seed)
         self.scene = scene
@@ -143,10 +145,14 @@ class MixedLoad(Load):
         if job["status"] in TERMINAL:
             self.first_seen.setdefault(job["id"], Sighting.of(job))
 
+    def replayable(self) -> list[str]:
+        """The jobs whose streams can be read again once all has ended."""
+        return [chat.job_id for chat in self.chats if chat.readings]
+
     async def _pry(self) -> None:
         """Ask for jobs with the key of the owner whose they are not."""
         while not self._stopping.is_set():
-            await asyncio.sleep(PRY_SECONDS)
+            await asyncio.sleep(self.pry_seconds)
             if not (known := [chat for chat in self.chats[-200:] if chat.job_id]):
                 continue
             chat = self.dice.choice(known)
