@@ -26,6 +26,7 @@ from tests.campaigns import (
     rolling_campaign,
     rotation_campaign,
     silence_campaign,
+    soak_campaign,
     upgrade_campaign,
     valkey_campaign,
 )
@@ -48,6 +49,7 @@ CAMPAIGNS: dict[str, Callable[..., list[Finding]]] = {
     "rolling": rolling_campaign.run,
     "rotation": rotation_campaign.run,
     "silence": silence_campaign.run,
+    "soak": soak_campaign.run,
     "upgrade": upgrade_campaign.run,
     "valkey": valkey_campaign.run,
 }

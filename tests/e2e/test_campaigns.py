@@ -8,6 +8,7 @@ job within a second of each other, 50 posts with each key.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.campaigns import (
     idempotency_campaign,
     mixed_campaign,
     rotation_campaign,
+    soak_campaign,
 )
 from tests.campaigns.checker import Finding, table
 from tests.simulators import Remote
@@ -32,6 +34,8 @@ BLACKHOLES = partial(blackholes_campaign.run, patience=5)  # for machines that d
 EVENTS = partial(events_campaign.run, pause=0.2, longest=0.5, patience=3)
 HOSTILE = partial(hostile_campaign.run, patience=3)
 MIXED = partial(mixed_campaign.run, patience=4, told_within=8)
+# Seconds prove no flatness: the frame must run, serve its load and lose nothing.
+SOAK = partial(soak_campaign.run, most=math.inf, patience=4, told_within=4)
 SEED = 4275
 
 
@@ -44,6 +48,7 @@ SEED = 4275
         pytest.param(BLACKHOLES, 3, id="blackholes"),
         pytest.param(EVENTS, 0, id="events"),
         pytest.param(HOSTILE, 0, id="hostile"),
+        pytest.param(SOAK, 6, id="soak"),
     ],
 )
 def test_the_short_form_of_the_campaign_breaks_no_promise(
