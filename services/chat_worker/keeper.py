@@ -63,6 +63,7 @@ class Keeper:
         self._wake = threading.Condition()
         self._rung = True
         self._bell = False  # whether the bell is ours: nobody rings until we rest
+        self._told = False  # by the bell, since the last look, that there is work
         self._served = ""  # the owner of the job that was claimed last
         self._claiming = True
         self._claim_lock = threading.Lock()  # held from the claim to the hand-over
@@ -91,11 +92,12 @@ class Keeper:
     def ring(self, *, bell: bool = False) -> None:
         """There may be work to claim. With the `bell` itself this keeper looks until it rests.
 
-        A bell costs ten times as much as a look, and a busy keeper looks all the time.
+        To hear a bell costs ten times as much as a look, and a busy keeper looks all the time.
         """
         with self._wake:
             self._rung = True
             self._bell = self._bell or bell
+            self._told = self._told or bell
             self._wake.notify()
 
     def take(self, outcome: Outcome) -> None:
@@ -233,9 +235,8 @@ class Keeper:
     def _claim(self) -> bool:
         if self._told_to_stop() or (want := self._places()) <= 0:
             return False
-        with self._database.read() as tx:
-            if not jobs.has_work(tx):
-                return False
+        if not self._may_be_work():
+            return False
         with self._claim_lock:
             if self._told_to_stop():
                 return False
@@ -258,6 +259,14 @@ class Keeper:
             self._bell = False
             self._reporter.more_work()
         return len(claimed) == want
+
+    def _may_be_work(self) -> bool:
+        """Whether a claim is worth the write lock that it takes, found or not."""
+        told, self._told = self._told, False
+        if told:
+            return True
+        with self._database.read() as tx:
+            return jobs.has_work(tx)
 
     def _told_to_stop(self) -> bool:
         return self._stopping or not self._claiming

@@ -17,7 +17,7 @@ from gevent.event import Event
 from shared.queues import TASK_CHECK, TASK_REFRESH
 
 REST_SECONDS: Final = 0.5
-# Between two rounds: what is hinted meanwhile shares the next. A hint costs more CPU than a submit.
+# Between two rounds: what is hinted meanwhile shares the next. A refresh costs as much as a submit.
 PAUSE_SECONDS: Final = 0.003
 MOST_UNSENT: Final = 1_000  # hints that wait while Redis is away; beyond it the oldest go
 
