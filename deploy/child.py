@@ -43,9 +43,9 @@ class NotReady(Refusal):
 
 
 class Child:
-    """One run of a program; `write` gets each line that it prints."""
+    """One run of a program; `write` gets the lines that it prints, as they come."""
 
-    def __init__(self, program: Program, guard: Guard, write: Callable[[str], None]) -> None:
+    def __init__(self, program: Program, guard: Guard, write: Callable[..., None]) -> None:
         self.program = program
         self._guard = guard
         self._write = write
@@ -104,8 +104,8 @@ class Child:
         rest = b""
         while data := await stream.read(65_536):
             *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                self._write(line.decode(errors="replace"))
+            if lines:
+                self._write(*(line.decode(errors="replace") for line in lines))
             if len(rest) > _LONGEST_LINE:
                 self._write(rest.decode(errors="replace"))
                 rest = b""

@@ -27,32 +27,40 @@ class Console:
         self._cut = b""  # what a line begins with
         self._lost = 0  # lines since the log's disk is full
 
-    def write(self, name: str, line: str) -> None:
-        """Print one line. A reader that went away (a closed terminal) must not stop anything.
+    def write(self, name: str, *lines: str) -> None:
+        """Print lines. A reader that went away (a closed terminal) must not stop anything.
 
         A full disk loses lines; the first that fits again says how many.
         """
+        if self._lost:
+            lost, self._lost = self._lost, 0
+            self._print("dragoman", f"{lost} lines were lost: the log's disk was full")
+            if self._lost:  # and so is this one, which does not count
+                self._lost = lost + len(lines)
+                return
+        self._print(name, *lines)
+
+    def _print(self, name: str, *lines: str) -> None:
         if not self._open:
             return
+        shown = [
+            _as_json(name, line) if self._json else f"{name:<{self._width}} | {line}"
+            for line in lines
+        ]
+        # Unbuffered: what does not fit would wait in a buffer and fail the lines after it, too.
+        text = "".join(f"{line}\n" for line in shown).encode(errors="backslashreplace")
         try:
-            if self._lost:
-                self._print("dragoman", f"{self._lost} lines were lost: the log's disk was full")
-                self._lost = 0
-            self._print(name, line)
+            text = self._cut + text
+            while text:
+                text = text[os.write(sys.stderr.fileno(), text) :]
+                self._cut = b"\n"  # will end half a line, if the rest does not fit
         except OSError as fault:
             if fault.errno in _FULL:
-                self._lost += 1
+                self._lost += text.removeprefix(b"\n").count(b"\n")
             else:
                 self._open = False
-
-    def _print(self, name: str, line: str) -> None:
-        shown = _as_json(name, line) if self._json else f"{name:<{self._width}} | {line}"
-        # Unbuffered: what does not fit would wait in a buffer and fail the lines after it, too.
-        text = self._cut + f"{shown}\n".encode(errors="backslashreplace")
-        while text:
-            text = text[os.write(sys.stderr.fileno(), text) :]
-            self._cut = b"\n"  # will end half a line, if the rest does not fit
-        self._cut = b""
+        else:
+            self._cut = b""
 
 
 def _as_json(name: str, line: str) -> str:

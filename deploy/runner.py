@@ -6,12 +6,19 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 from deploy.child import Child, NotReady, Program, ending
 from deploy.guard import Guard
 from deploy.runfile import ProcessEntry
 
-Write = Callable[[str, str], None]
+
+class Write(Protocol):
+    """Where lines go."""
+
+    def __call__(self, name: str, /, *lines: str) -> None:
+        """Take lines that the program of this name printed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,7 @@ class Supervised:
 
     async def _start_once(self) -> None:
         name = self.program.name
-        child = self._child = Child(self.program, self._guard, lambda line: self._write(name, line))
+        child = self._child = Child(self.program, self._guard, partial(self._write, name))
         self.entry.started_at = time.time()
 
         def spawned() -> None:
@@ -107,7 +114,7 @@ class Supervised:
 
 
 class Runner:
-    """Keeps programs running, in the order given. `write(name, line)` gets all that they print."""
+    """Keeps programs running, in the order given. `write` gets all that they print."""
 
     def __init__(
         self,
@@ -150,7 +157,7 @@ class Runner:
 
     async def run_once(self, program: Program) -> int:
         """Run a program that does its work and ends; its exit status."""
-        child = Child(program, self._guard, lambda line: self._write(program.name, line))
+        child = Child(program, self._guard, partial(self._write, program.name))
         await child.spawn()
         try:
             return await child.wait()

@@ -66,10 +66,14 @@ class System:
     def _say(self, line: str) -> None:
         self._write("dragoman", line)
 
-    def _write(self, name: str, line: str) -> None:
-        told = bool(line.strip())  # Celery begins its farewell with an empty line
-        if told and (name != VALKEY.name or valkey.is_news(line)):
-            self._console.write(name, line)
+    def _write(self, name: str, *lines: str) -> None:
+        told = [
+            line for line in lines if line.strip()
+        ]  # Celery's farewell begins with an empty one
+        if name == VALKEY.name:
+            told = [line for line in told if valkey.is_news(line)]
+        if told:
+            self._console.write(name, *told)
 
     async def run(self) -> int:
         """Start, serve until told to stop, stop; the exit status. Raises Refusal."""

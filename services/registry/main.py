@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import _thread
-import logging
 import sys
 from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
+from services.registry.log import GatheredLines
 from services.registry.server import Server
 from shared import config, tracing
 from shared.errors import ConfigurationError
@@ -33,17 +32,6 @@ def main(environ: Mapping[str, str]) -> int:
             print(fault, file=sys.stderr)  # noqa: T201 - before there is a log
         return EX_CONFIG
     configure_logging("registry", settings.log_level, settings.log_format)
-    _share_log_between_threads()
-    Server(settings, sealer, OutboundPolicy.from_settings(settings), environ).run()
+    log = GatheredLines.in_place_of_all()
+    Server(settings, sealer, OutboundPolicy.from_settings(settings), environ, log).run()
     return 0
-
-
-def _share_log_between_threads() -> None:
-    """Give the log's handlers real locks: native threads write through them too.
-
-    No greenlet switches while it holds one, since writing to stderr is not patched.
-    """
-    # The type itself: what `threading.RLock` makes is built on gevent's locks by now, also the
-    # saved original of it, and a native thread then waits for the log for ever.
-    for handler in logging.getLogger().handlers:
-        handler.lock = _thread.RLock()

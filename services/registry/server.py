@@ -26,6 +26,7 @@ from werkzeug.wsgi import ClosingIterator
 from services.registry import problems
 from services.registry.app import serve
 from services.registry.bootstrap import assemble
+from services.registry.log import GatheredLines
 from services.registry.parts import Parts
 from services.registry.request_ids import Application
 from services.registry.sockets import HeadFirst
@@ -196,11 +197,13 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         sealer: Sealer,
         policy: OutboundPolicy,
         environ: Mapping[str, str],
+        log: GatheredLines,
     ) -> None:
         self._settings = settings
         self._sealer = sealer
         self._policy = policy
         self._environ = environ
+        self._log = log
         self._parts: Parts | None = None
         super().__init__()
 
@@ -231,6 +234,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
 
     def started(self) -> None:
         """A worker begins to serve."""
+        self._log.begin()
         parts = self._own()
         parts.notices.start()
         parts.bell.start()
@@ -270,6 +274,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         parts.publisher.stop()
         parts.tracing.stop()
         parts.transactions.close()
+        self._log.end()
 
     def _own(self) -> Parts:
         if self._parts is None:

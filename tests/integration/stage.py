@@ -51,8 +51,8 @@ class Stage:
         self.runner = Runner(programs, self.guard, self._write, self._changed, backoff)
         self.hurry = asyncio.Event()
 
-    def _write(self, name: str, line: str) -> None:
-        self.lines.append(f"{name}: {line}")
+    def _write(self, name: str, *lines: str) -> None:
+        self.lines.extend(f"{name}: {line}" for line in lines)
 
     def _changed(self) -> None:
         self.changes.append([entry.state for entry in self.runner.entries])

@@ -123,13 +123,14 @@ def test_lines_that_do_not_fit_on_the_logs_disk_are_counted_and_later_ones_told(
     monkeypatch.setattr("deploy.console.os.write", narrow)
     console = Console(["dragoman"])
     console.write("dragoman", "cut in its middle")
-    console.write("dragoman", "lost")
+    console.write("dragoman", "lost", "lost, too")
     room.clear()
-    console.write("dragoman", "told")
+    console.write("dragoman", "told", "and told")
     assert capfd.readouterr().err.splitlines() == [
         "dragoman",
-        "dragoman | 2 lines were lost: the log's disk was full",
+        "dragoman | 3 lines were lost: the log's disk was full",
         "dragoman | told",
+        "dragoman | and told",
     ]
 
 
