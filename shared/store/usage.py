@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.store import usage_days
+from shared.store.among import among
 from shared.store.prepared import Prepared
 from shared.store.schema import LATENCY_BUCKETS, model, usage_hour
 
@@ -55,17 +56,16 @@ _KEYS: Final = [usage_hour.c[name] for name in KEYS]
 # Column by column, which may find more than was asked for: SQLite serves no list of tuples from an
 # index, and read the whole table for every batch of ended jobs.
 _OF_OWNERS: Final = (
-    usage_hour.c.hour.in_(sa.bindparam("hours", expanding=True)),
-    usage_hour.c.owner.in_(sa.bindparam("owners", expanding=True)),
+    among(usage_hour.c.hour, "hours", sa.BigInteger),
+    among(usage_hour.c.owner, "owners"),
 )
-_THESE: Final = sa.select(*_KEYS).where(
-    *_OF_OWNERS, usage_hour.c.model.in_(sa.bindparam("models", expanding=True))
+_THESE: Final = Prepared(sa.select(*_KEYS).where(*_OF_OWNERS, among(usage_hour.c.model, "models")))
+_LISTED: Final = Prepared(
+    sa.select(model.c.provider_id, model.c.upstream_id).where(
+        among(model.c.provider_id, "providers"), among(model.c.upstream_id, "models")
+    )
 )
-_LISTED: Final = sa.select(model.c.provider_id, model.c.upstream_id).where(
-    model.c.provider_id.in_(sa.bindparam("providers", expanding=True)),
-    model.c.upstream_id.in_(sa.bindparam("models", expanding=True)),
-)
-_ROWS: Final = (
+_ROWS: Final = Prepared(
     sa.select(usage_hour.c.hour, usage_hour.c.owner, sa.func.count())
     .where(*_OF_OWNERS)
     .group_by(usage_hour.c.hour, usage_hour.c.owner)
@@ -123,18 +123,18 @@ def _bounded(tx: sa.Connection, totals: Mapping[Key, dict[str, int]]) -> dict[Ke
     """The totals, those of made-up names under one where an owner has many of them this hour."""
     hours, owners, _, _, models = (list(set(column)) for column in zip(*totals, strict=True))
     place = {"hours": hours, "owners": owners}
-    known = {tuple(row) for row in tx.execute(_THESE, {**place, "models": models})}
+    known = {tuple(row) for row in _THESE.all(tx, {**place, "models": models})}
     fresh = [key for key in totals if key not in known]
     pairs = {key: (key[3], key[4].partition("/")[2]) for key in fresh}
     if not pairs:
         return dict(totals)
     providers, models = (list(set(column)) for column in zip(*pairs.values(), strict=True))
-    found = tx.execute(_LISTED, {"providers": providers, "models": models})
+    found = _LISTED.all(tx, {"providers": providers, "models": models})
     listed = {tuple(row) for row in found}
     made_up = sorted(key for key, pair in pairs.items() if pair not in listed)
     if not made_up:
         return dict(totals)
-    rows = {(hour, owner): count for hour, owner, count in tx.execute(_ROWS, place)}
+    rows = {(hour, owner): count for hour, owner, count in _ROWS.all(tx, place)}
     bounded = dict(totals)
     for key in made_up:
         rows[key[:2]] = rows.get(key[:2], 0) + 1
