@@ -15,7 +15,7 @@ sys.modules["httpx._main"] = None  # type: ignore[assignment] # "it is absent", 
 
 from services.chat_worker import tasks
 from services.chat_worker.worker import ChatWorker, raise_file_limit
-from shared import config, queues, telemetry, tracing
+from shared import collector, config, queues, telemetry, tracing
 from shared.celery_worker import make_worker
 from shared.errors import ConfigurationError
 from shared.store.opening import open_store
@@ -45,6 +45,7 @@ def main() -> int:
 
     def start() -> None:
         worker.start()
+        collector.spare_what_lives()
         telemetry.announce_ready(os.environ)
 
     runner = make_worker(celery, settings, queue=queues.QUEUE_CHAT, start=start, stop=worker.stop)

@@ -30,7 +30,7 @@ from services.registry.log import GatheredLines
 from services.registry.parts import Parts
 from services.registry.request_ids import Application
 from services.registry.sockets import HeadFirst
-from shared import tracing
+from shared import collector, tracing
 from shared.config import Settings
 from shared.crypto import Sealer
 from shared.errors import StoreUnavailable
@@ -235,6 +235,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
     def started(self) -> None:
         """A worker begins to serve."""
         self._log.begin()
+        collector.spare_what_lives()
         parts = self._own()
         parts.notices.start()
         parts.bell.start()
