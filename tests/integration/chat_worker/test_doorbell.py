@@ -1,4 +1,7 @@
-"""The doorbell on a real Valkey: what it pushes is Celery's own message, once until answered."""
+"""The doorbell on a real Valkey: what it pushes is Celery's own message, once until answered.
+
+And what a worker makes of it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,11 @@ import redis
 from celery import Celery
 
 from shared import config, queues
+from shared.domain import JobState
 from shared.queues import KEY_PREFIX, QUEUE_CHAT, QUEUE_DISCOVERY, TASK_DRAIN, TASK_REFRESH
+from shared.store import jobs
+from tests.eventually import eventually
+from tests.integration.chat_worker.conftest import Bench, local_worker
 from tests.valkey import OwnValkey
 
 # What Celery makes anew for each message, or each process.
@@ -96,3 +103,20 @@ def test_a_bell_without_a_redis_says_so_and_rings_when_it_is_back(
     before = len(waiting(client))
     bell.ring()
     assert len(waiting(client)) == before + 1
+
+
+def test_a_bell_is_reason_enough_to_claim_and_another_ring_to_look(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[bool] = []
+    monkeypatch.setattr(jobs, "has_work", lambda _tx: bool(looks.append(True)))
+    with local_worker(bench, bench.database) as worker:
+        job_id = bench.submit()
+        looks.clear()
+        worker.keeper.ring()
+        eventually(lambda: looks, 10)
+        assert bench.job(job_id).state is JobState.QUEUED
+
+        worker.keeper.ring(bell=True)
+        (job,) = bench.ended(job_id)
+        assert job.state is JobState.COMPLETED
