@@ -109,7 +109,12 @@ def test_a_bell_is_reason_enough_to_claim_and_another_ring_to_look(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[bool] = []
-    monkeypatch.setattr(jobs, "has_work", lambda _tx: bool(looks.append(True)))
+
+    def sees_nothing(_tx: object) -> bool:
+        looks.append(True)
+        return False
+
+    monkeypatch.setattr(jobs, "has_work", sees_nothing)
     with local_worker(bench, bench.database) as worker:
         job_id = bench.submit()
         looks.clear()
