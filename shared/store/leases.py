@@ -24,7 +24,6 @@ _RENEW: Final = Prepared(  # every batch of a worker's writes begins with it
         lease_until=database_now() + sa.bindparam("seconds", type_=sa.Double()),
         suspect_since=sa.null(),
     )
-    .returning(worker.c.id)
 )
 
 
@@ -45,7 +44,7 @@ def register(tx: sa.Connection, worker_id: str, *, host: str, pid: int, seconds:
 
 def renew(tx: sa.Connection, worker_id: str, *, seconds: float) -> bool:
     """Renew and clear suspicion; False when the worker was declared dead meanwhile."""
-    return _RENEW.first(tx, {"its_id": worker_id, "seconds": seconds}) is not None
+    return _RENEW.changed(tx, {"its_id": worker_id, "seconds": seconds}) > 0
 
 
 def withdraw(tx: sa.Connection, worker_id: str) -> None:

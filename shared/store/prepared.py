@@ -14,10 +14,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from shared.store.prepared_rows import Given, rows_at_once
+
 Row = Sequence[Any]
-Convert = Callable[[Any], Any] | None
-
-
 Statement = sa.Select[*tuple[Any, ...]] | sa.UpdateBase | sa.TextClause
 
 
@@ -47,12 +46,29 @@ class Prepared:
         rows = self.all(tx, values)
         return rows[0] if rows else None
 
-    def many(self, tx: sa.Connection, values: Iterable[Mapping[str, Any]]) -> None:
-        """Run it once for each of these; what it finds or returns is not looked at."""
+    def changed(self, tx: sa.Connection, values: Mapping[str, Any]) -> int:
+        """How many rows it changed; cheaper than asking for one of their columns."""
         form = self._form(tx)
         raw: Any = tx.connection.dbapi_connection
         try:
-            raw.cursor().executemany(form.text, [form.parameters(each) for each in values])
+            return int(raw.execute(form.text, form.parameters(values)).rowcount)
+        except form.errors as fault:
+            raise _told(tx, form, fault) from fault
+
+    def many(self, tx: sa.Connection, values: Iterable[Mapping[str, Any]]) -> None:
+        """Run it once for each of these; what it finds or returns is not looked at.
+
+        Several at once where the driver has no way of its own (`prepared_rows`): then it must not
+        matter for any of these what became of those before it.
+        """
+        form = self._form(tx)
+        raw: Any = tx.connection.dbapi_connection
+        try:
+            if form.rows_at_once is None:
+                raw.cursor().executemany(form.text, [form.parameters(each) for each in values])
+                return
+            for text, parameters in form.rows_at_once.runs(list(values)):
+                raw.execute(text, parameters)
         except form.errors as fault:
             raise _told(tx, form, fault) from fault
 
@@ -74,13 +90,11 @@ class _Form:
         if "POSTCOMPILE" in self.text:
             raise TypeError("expected a statement without expanding parameters")
         self.errors: type[Exception] = dialect.loaded_dbapi.Error
+        self.rows_at_once = rows_at_once(statement, dialect)
         self._dialect = dialect
         self._positional: bool = compiled.positional
         names = compiled.positiontup if self._positional else compiled.binds
-        self._given: Sequence[tuple[str, Convert, Any]] = [
-            (name, bound.type.dialect_impl(dialect).bind_processor(dialect), bound.effective_value)
-            for name, bound in ((name, compiled.binds[name]) for name in names)
-        ]
+        self._given = [Given.of(compiled.binds[name], name, dialect) for name in names]
         self._types = [kind.dialect_impl(dialect) for kind in _types_of(statement)]
         self._converts: Sequence[tuple[int, Callable[[Any], Any]]] | None = None
         if isinstance(statement, sa.TextClause):
@@ -89,13 +103,8 @@ class _Form:
     def parameters(self, values: Mapping[str, Any]) -> Any:
         """What the driver takes for these values; raises KeyError for one that is missing."""
         if self._positional:
-            return [self._value(given, values) for given in self._given]
-        return {given[0]: self._value(given, values) for given in self._given}
-
-    def _value(self, given: tuple[str, Convert, Any], values: Mapping[str, Any]) -> Any:
-        name, convert, standard = given
-        value = values[name] if name in values or standard is None else standard
-        return value if convert is None else convert(value)
+            return [given.value(values) for given in self._given]
+        return {given.name: given.value(values) for given in self._given}
 
     def rows(self, cursor: Any) -> Sequence[Row]:
         """What the cursor found, as the types of the columns say."""

@@ -43,7 +43,6 @@ _INSERT: Final = {
         insert(chat_job)
         .from_select(["provider_id", *_GIVEN, *_AT_FIRST], _SOURCE, include_defaults=False)
         .on_conflict_do_nothing()
-        .returning(chat_job.c.id)
     )
     for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
 }
@@ -62,7 +61,7 @@ _BILLED: Final = sa.or_(chat_job.c.state == JobState.IN_PROGRESS, chat_job.c.int
 def insert(tx: sa.Connection, job: NewJob) -> bool:
     """Accept a job; False when its provider was deleted or disabled, or its key is in use."""
     values = {given: getattr(job, name) for given, name in _NAMES}
-    return _INSERT[tx.dialect.name].first(tx, values) is not None
+    return _INSERT[tx.dialect.name].changed(tx, values) > 0
 
 
 def by_key(tx: sa.Connection, *, owner: str, route: str, key: str) -> tuple[str, str] | None:

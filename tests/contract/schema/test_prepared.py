@@ -32,8 +32,9 @@ PROVIDER = {
 ALL = sa.select(provider).where(provider.c.slug == sa.bindparam("wanted"))
 
 
-def insert() -> sa.Insert:
-    return sa.insert(provider).values({name: sa.bindparam(name) for name in PROVIDER})
+def insert(*more: str) -> sa.Insert:
+    names = [*PROVIDER, *more]
+    return sa.insert(provider).values({name: sa.bindparam(name) for name in names})
 
 
 def test_rows_are_those_of_sqlalchemy(database: Database) -> None:
@@ -112,3 +113,63 @@ def test_a_connection_that_was_ended_is_not_used_again(database: Database) -> No
     assert caught.value.connection_invalidated
     with database.read() as tx:
         assert statement.first(tx, {}) is not None
+
+
+def numbered(count: int) -> list[dict[str, object]]:
+    """So many providers, each with values of its own."""
+    return [
+        PROVIDER
+        | {
+            "id": f"prov_{number}",
+            "name": f'It\'s "{number}"',
+            "name_folded": str(number),
+            "slug": f"p-{number}",
+            "tags": [str(number), "ü"],
+            "created_at": number + 0.1,
+            "description": "x" * number,
+            "api_key_last4": None if number % 3 else f"…{number}",
+        }
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 31, 32, 33, 70])
+def test_many_rows_are_written_as_if_one_by_one(database: Database, count: int) -> None:
+    rows = numbered(count)
+    rename = (
+        sa.update(provider)
+        .where(provider.c.id == sa.bindparam("its_id"), provider.c.revision == 1)
+        .values(slug=sa.bindparam("new"), revision=provider.c.revision + sa.bindparam("more"))
+    )
+    moves = [{"its_id": row["id"], "new": f"q-{row['slug']}", "more": 2} for row in rows[::2]]
+    with database.write() as tx:
+        Prepared(insert("api_key_last4")).many(tx, rows)
+        Prepared(rename).many(tx, [*moves, {"its_id": "prov_none", "new": "x", "more": 1}])
+    names = ("id", "name", "tags", "options", "enabled", "created_at", "api_key_last4")
+    columns = [provider.c[name] for name in (*names, "slug", "revision")]
+    with database.read() as tx:
+        found = {row.id: row for row in tx.execute(sa.select(*columns))}
+    assert len(found) == count
+    for place, row in enumerate(rows):
+        moved = place % 2 == 0
+        slug, revision = (f"q-{row['slug']}", 3) if moved else (row["slug"], 1)
+        assert tuple(found[str(row["id"])]) == (*(row[name] for name in names), slug, revision)
+
+
+def test_a_row_that_is_refused_takes_the_others_with_it(database: Database) -> None:
+    with pytest.raises(exc.IntegrityError), database.write() as tx:
+        Prepared(insert("api_key_last4")).many(tx, [*numbered(5), numbered(1)[0]])
+    with database.read() as tx:
+        assert tx.execute(sa.select(sa.func.count()).select_from(provider)).scalar_one() == 0
+
+
+def test_what_changed_is_counted(database: Database) -> None:
+    disable = Prepared(
+        sa.update(provider)
+        .where(provider.c.created_at < sa.bindparam("before"))
+        .values(enabled=sa.false())
+    )
+    with database.write() as tx:
+        Prepared(insert("api_key_last4")).many(tx, numbered(5))
+        assert disable.changed(tx, {"before": 3.0}) == 3
+        assert disable.changed(tx, {"before": 0.0}) == 0
