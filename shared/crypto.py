@@ -76,13 +76,13 @@ class Sealer:
 
     def seal(self, plain: bytes, *, table: str, row: str, column: str) -> str:
         """`plain` as a sealed value that opens only at this place."""
-        if self._clock() >= self._look_at:
-            self._look()
-        ciphers = self._ciphers
-        kid = ciphers.primary
-        nonce = os.urandom(_NONCE_BYTES)
-        ciphertext = ciphers.by_kid[kid].encrypt(nonce, plain, _place(kid, table, row, column))
+        kid, nonce, ciphertext = self._encrypted(plain, table, row, column)
         return f"v1.{kid}.{encode(nonce)}.{encode(ciphertext)}"
+
+    def seal_bytes(self, plain: bytes, *, table: str, row: str, column: str) -> bytes:
+        """As `seal`, for a message that is not stored: `v1.<kid>.`, nonce and ciphertext."""
+        kid, nonce, ciphertext = self._encrypted(plain, table, row, column)
+        return b"v1.%b.%b%b" % (kid.encode(), nonce, ciphertext)
 
     def open(self, sealed: str, *, table: str, row: str, column: str) -> bytes:
         """The bytes that were sealed at this place; raises SealBroken."""
@@ -90,19 +90,20 @@ class Sealer:
             version, kid, nonce, ciphertext = sealed.split(".")
             if version != "v1":
                 raise SealBroken(f"{table} {row} {column}: sealed by a newer version ({version})")
-            cipher = self._ciphers.by_kid.get(kid) or self._cipher_by_now(kid)
-            if cipher is None:
-                raise UnknownKey(
-                    f"{table} {row} {column}: sealed with key {kid}, which the keyring does not "
-                    "hold"
-                )
-            return cipher.decrypt(
-                decode(nonce), decode(ciphertext), _place(kid, table, row, column)
-            )
-        except (ValueError, binascii.Error, InvalidTag):
-            raise SealBroken(
-                f"{table} {row} {column}: the sealed value does not open here"
-            ) from None
+            return self._decrypted(kid, decode(nonce), decode(ciphertext), table, row, column)
+        except (ValueError, binascii.Error):
+            raise _not_here(table, row, column) from None
+
+    def open_bytes(self, sealed: bytes, *, table: str, row: str, column: str) -> bytes:
+        """What `seal_bytes` sealed for this place; raises SealBroken."""
+        try:
+            version, kid, rest = sealed.split(b".", 2)
+            if version != b"v1":
+                raise ValueError
+            nonce, ciphertext = rest[:_NONCE_BYTES], rest[_NONCE_BYTES:]
+            return self._decrypted(kid.decode(), nonce, ciphertext, table, row, column)
+        except ValueError:
+            raise _not_here(table, row, column) from None
 
     def renewed(self, sealed: str, *, table: str, row: str, column: str) -> str:
         """The same content under the primary key of now; raises SealBroken.
@@ -119,6 +120,33 @@ class Sealer:
     def fingerprint(self, text: str) -> str:
         """32 hex digits by which equal texts are recognised; useless without the keyring."""
         return hmac.new(self._pepper, text.encode(), hashlib.sha256).hexdigest()[:32]
+
+    def _encrypted(
+        self, plain: bytes, table: str, row: str, column: str
+    ) -> tuple[str, bytes, bytes]:
+        if self._clock() >= self._look_at:
+            self._look()
+        ciphers = self._ciphers
+        kid = ciphers.primary
+        nonce = os.urandom(_NONCE_BYTES)
+        return (
+            kid,
+            nonce,
+            ciphers.by_kid[kid].encrypt(nonce, plain, _place(kid, table, row, column)),
+        )
+
+    def _decrypted(
+        self, kid: str, nonce: bytes, ciphertext: bytes, table: str, row: str, column: str
+    ) -> bytes:
+        cipher = self._ciphers.by_kid.get(kid) or self._cipher_by_now(kid)
+        if cipher is None:
+            raise UnknownKey(
+                f"{table} {row} {column}: sealed with key {kid}, which the keyring does not hold"
+            )
+        try:
+            return cipher.decrypt(nonce, ciphertext, _place(kid, table, row, column))
+        except (ValueError, InvalidTag):
+            raise _not_here(table, row, column) from None
 
     def _cipher_by_now(self, kid: str) -> AESGCM | None:
         """The cipher of a key that another process may have begun to use a moment ago."""
@@ -170,6 +198,10 @@ def sealed_with(sealed: str) -> str:
 
 def _ciphers_of(keyring: Keyring) -> dict[str, AESGCM]:
     return {kid: AESGCM(key) for kid, key in keyring.keys.items()}
+
+
+def _not_here(table: str, row: str, column: str) -> SealBroken:
+    return SealBroken(f"{table} {row} {column}: the sealed value does not open here")
 
 
 def _place(kid: str, table: str, row: str, column: str) -> bytes:

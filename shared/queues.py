@@ -9,13 +9,15 @@ their repr.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 import kombu.utils.json
 import redis
+import redis.asyncio
 from celery import Celery
 from kombu.entity import Exchange, Queue
+from redis.asyncio import retry as asyncio_retry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -106,16 +108,33 @@ def blocking_redis(settings: Settings, *, block_seconds: float) -> redis.Redis:
     return _client(settings, block_seconds + 5.0)
 
 
-def _client(settings: Settings, timeout: float) -> redis.Redis:
-    # redis-py 8 alone would wait 5 s and try 10 times: a frozen Redis then hangs its caller.
-    client: redis.Redis = redis.Redis.from_url(
-        require_redis_url(settings),
-        socket_timeout=timeout,
-        socket_connect_timeout=min(timeout, 3.0),
-        retry=Retry(NoBackoff(), 0),
-        decode_responses=True,
+def listening_redis(settings: Settings, *, block_seconds: float) -> redis.Redis:
+    """As `blocking_redis`, for subscriptions, whose messages come as bytes."""
+    return _client(settings, block_seconds + 5.0, decode_responses=False)
+
+
+def loop_redis(settings: Settings) -> redis.asyncio.Redis:
+    """As `quick_redis`, on the asyncio loop that uses it first."""
+    client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(
+        require_redis_url(settings), **_bounds(1.0), retry=asyncio_retry.Retry(NoBackoff(), 0)
     )
     return client
+
+
+def _client(settings: Settings, timeout: float, **options: Any) -> redis.Redis:
+    client: redis.Redis = redis.Redis.from_url(
+        require_redis_url(settings), **_bounds(timeout) | options, retry=Retry(NoBackoff(), 0)
+    )
+    return client
+
+
+def _bounds(timeout: float) -> dict[str, Any]:
+    # redis-py 8 alone would wait 5 s and try 10 times: a frozen Redis then hangs its caller.
+    return {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": min(timeout, 3.0),
+        "decode_responses": True,
+    }
 
 
 class Doorbell:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
-from services.chat_worker import targets
 from services.chat_worker.call import Call
 from services.chat_worker.figures import ABANDONED, Figures, told_as
 from services.chat_worker.live_sender import LiveSender
@@ -101,6 +100,10 @@ class Engine:
         """Let readers see the chunks of these calls: nobody will repeat them."""
         self._post(self._publish, set(claims))
 
+    def follow(self, message: bytes) -> None:
+        """A reader tells which jobs it follows (`shared.live.follows`)."""
+        self._post(self._live.follow, message)
+
     def abandon(self, claims: Iterable[Fence]) -> None:
         """Close these calls' connections without an outcome: the jobs are others' now."""
         self._post(self._abandon, set(claims))
@@ -136,6 +139,7 @@ class Engine:
 
     async def _open(self) -> None:
         self._client = UpstreamClient(self._policy)
+        self._live.open()
         self._beat()
 
     def _beat(self) -> None:
@@ -153,10 +157,9 @@ class Engine:
             self._calls[job.fence] = (call, task)
 
     def _publishing(self, job: ClaimedJob) -> Publishing:
-        silence = targets.bounds(job.target.options).idle
         return Publishing(
             job,
-            self._live.stream(job.id, silence=silence),
+            self._live.stream(job.id),
             before_first=partial(self._before_publishing, job.fence),
         )
 
@@ -222,3 +225,4 @@ class Engine:
         await asyncio.gather(*self._cut_off(repeatable=False), return_exceptions=True)
         if self._client is not None:
             await self._client.aclose()
+        await self._live.aclose()

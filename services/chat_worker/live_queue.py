@@ -1,166 +1,185 @@
-"""The chunks that wait to be sent to Redis: filled by the engine, emptied by the live sender.
+"""The streams of this worker and who follows them: filled by calls, emptied by the live sender.
 
-Its memory is bounded: where Redis is away for long, the streams that wait longest are given up, and
-their readers go on from the stored log.
+It lives on the engine's loop, and nowhere else. A stream's chunks are in its log anyway; what is
+kept beside it is where each reader is. So nothing piles up while Redis is away, a stream that
+nobody follows costs nothing here, and a reader who missed something gets it from the log as long as
+the job runs. After that the row has it.
 """
 
 from __future__ import annotations
 
-import math
-import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
-from shared.live import Entry
+from shared.live import FOLLOWED_SECONDS, ChunkLog, Entry, Follows
 
-ENTRY_BYTES: Final = 256 * 1024  # of one entry, or one chunk that is longer
-BATCH_BYTES: Final = 1024 * 1024  # of the entries that are sent together, about
-MOST_BYTES: Final = 64 * 1024 * 1024  # of all that waits
+ENTRY_BYTES: Final = 256 * 1024  # of one stream for one reader at once, or one chunk that is longer
+BATCH_BYTES: Final = 1024 * 1024  # of all that is sent together, about
+MOST_FOLLOWED: Final = 100_000  # jobs that are kept in mind, wherever they run
+
+Moves = dict[tuple["LiveStream", str], int]
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Where one reader of one job is: `next` is the number of the chunk to send him."""
+
+    next: int
+    until: float  # by the monotonic clock: when he is forgotten
 
 
 class LiveStream:
-    """What waits of one job's stream; beside `append` and `end` it is its queue's and sender's.
+    """The chunks of one claim, all in its log. Nobody sees any before `show`, and all after it."""
 
-    `silence` is the longest gap between two chunks, in seconds.
-    """
-
-    def __init__(self, queue: LiveQueue, job_id: str, silence: float) -> None:
-        self._queue = queue
+    def __init__(self, queue: LiveQueue, job_id: str) -> None:
         self.job_id = job_id
-        self.silence = silence
-        self.next = 0  # the number of the next chunk
-        self.waiting: list[bytes] = []
-        self.size = 0  # bytes of those
-        self.ended = False
-        self.given_up = False
-        self.in_doubt = False  # Redis may have what seems to wait
-        self.renew_at = -math.inf  # by the monotonic clock: when to set its life anew
+        self.log = ChunkLog()
+        self.shown = False
+        self._queue = queue
 
     def append(self, chunk: bytes) -> None:
-        """Send the next chunk soon; numbers begin at 0. From any thread."""
-        self._queue.append(self, chunk)
+        """Take the next chunk; numbers begin at 0."""
+        self.log.append(chunk)
+        if self.shown:
+            self._queue.changed(self)
+
+    def show(self) -> None:
+        """Let readers see the chunks, those to come as well."""
+        self.shown = True
+        self._queue.changed(self)
 
     def end(self) -> None:
-        """Nothing follows. From any thread."""
-        self._queue.end(self)
+        """Nothing follows: what readers miss by then is sent, and later in the row."""
+        self._queue.ended(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """What is to be sent of one stream at once; its entry may be without chunks at the end."""
+@dataclass(slots=True)
+class Batch:
+    """What is to be sent at once, by reader; `moves` tells where each was before."""
 
-    stream: LiveStream
-    entry: Entry
+    entries: Mapping[str, list[Entry]]
+    moves: Moves = field(default_factory=dict)
 
 
 class LiveQueue:
-    """The streams with something to send, in the order in which they began to wait."""
+    """The streams that run here, and those of them that a reader has not got whole.
 
-    def __init__(self) -> None:
-        self._change = threading.Condition()
-        self._streams: dict[LiveStream, None] = {}
-        self._size = 0
-        self._closed = False
+    `due` is set while there are such.
+    """
 
-    def stream(self, job_id: str, *, silence: float) -> LiveStream:
-        """The stream of this job."""
-        return LiveStream(self, job_id, silence)
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.due = asyncio.Event()
+        self._monotonic = monotonic
+        self._running: dict[str, LiveStream] = {}
+        self._readers: dict[str, dict[str, _Reader]] = {}  # by job, wherever it runs
+        self._due: dict[LiveStream, None] = {}  # in the order in which they began to wait
+        self._forget_at = 0.0
 
-    def append(self, stream: LiveStream, chunk: bytes) -> None:
-        """Let this chunk wait."""
-        with self._change:
-            stream.next += 1
-            if stream.given_up:
-                return
-            stream.waiting.append(chunk)
-            self._count(stream, len(chunk))
+    def stream(self, job_id: str) -> LiveStream:
+        """The stream of a claim of this job."""
+        stream = self._running[job_id] = LiveStream(self, job_id)
+        return stream
+
+    def changed(self, stream: LiveStream) -> None:
+        """Readers may see more of this stream."""
+        if stream.job_id in self._readers and stream.log.count:
             self._enqueue(stream)
-            while self._size > MOST_BYTES:
-                self._give_up(next(iter(self._streams)))
 
-    def end(self, stream: LiveStream) -> None:
-        """Let the end of this stream wait, if it ever began."""
-        with self._change:
-            stream.ended = True
-            if stream.next:
-                self._enqueue(stream)
+    def ended(self, stream: LiveStream) -> None:
+        """Forget a stream, but for what is still to be sent."""
+        if self._running.get(stream.job_id) is stream:
+            del self._running[stream.job_id]
+        # What nobody saw may be begun anew, by this worker or another.
+        if stream.shown and stream.log.count and stream not in self._due:
+            self._readers.pop(stream.job_id, None)
 
-    def give_up(self, stream: LiveStream) -> None:
-        """Send nothing more of this stream but its end."""
-        with self._change:
-            self._give_up(stream)
+    def follow(self, follows: Follows) -> None:
+        """Note what a reader says."""
+        now = self._monotonic()
+        for job_id, last in follows.begin.items():
+            self._begin(job_id, follows.reader, last, now)
+        for job_id, last in follows.still.items():
+            known = self._readers.get(job_id, {}).get(follows.reader)
+            if known is None:
+                self._begin(job_id, follows.reader, last, now)
+            else:
+                known.until = now + FOLLOWED_SECONDS
+        for job_id in follows.stop:
+            self._stop(job_id, follows.reader)
+        if now >= self._forget_at:
+            self._forget_at = now + FOLLOWED_SECONDS
+            self._forget(now)
 
-    def close(self) -> None:
-        """End all waiting; what is in the queue can still be taken."""
-        with self._change:
-            self._closed = True
-            self._change.notify()
+    def gone(self, reader: str) -> None:
+        """Nobody hears this reader's messages any more."""
+        for job_id in [job_id for job_id, found in self._readers.items() if reader in found]:
+            self._stop(job_id, reader)
 
-    def pause(self, seconds: float) -> bool:
-        """Wait, less when the queue is closed; whether it is."""
-        with self._change:
-            return self._change.wait_for(lambda: self._closed, seconds)
+    def take(self) -> Batch:
+        """What is to be sent now, the longest waiting first; it may be nothing."""
+        entries: defaultdict[str, list[Entry]] = defaultdict(list)
+        batch = Batch(entries)
+        size = 0
+        for stream in list(self._due):
+            if size >= BATCH_BYTES:
+                break
+            del self._due[stream]
+            whole = True
+            for reader, known in self._readers.get(stream.job_id, {}).items():
+                if not (chunks := stream.log.since(known.next, ENTRY_BYTES)):
+                    continue
+                entries[reader].append(Entry(stream.job_id, known.next, chunks))
+                batch.moves[stream, reader] = known.next
+                known.next += len(chunks)
+                size += sum(map(len, chunks))
+                whole = whole and known.next == stream.log.count
+            if not whole:
+                self._due[stream] = None
+            elif self._running.get(stream.job_id) is not stream:
+                self._readers.pop(stream.job_id, None)  # it has ended
+        if not self._due:
+            self.due.clear()
+        return batch
 
-    def take(self) -> Sequence[Parcel]:
-        """Wait for something and take it, the longest waiting first; empty when closed."""
-        with self._change:
-            self._change.wait_for(lambda: self._closed or self._streams)
-            parcels = []
-            size = 0
-            while self._streams and size < BATCH_BYTES:
-                parcel, taken = self._first()
-                parcels.append(parcel)
-                size += taken
-            return parcels
+    def put_back(self, batch: Batch) -> None:
+        """Let what was taken be sent again."""
+        until = self._monotonic() + FOLLOWED_SECONDS
+        for (stream, reader), first in batch.moves.items():
+            # Forgotten where the stream has ended: then he is known for this batch alone.
+            readers = self._readers.setdefault(stream.job_id, {})
+            known = readers.setdefault(reader, _Reader(first, until))
+            known.next = min(known.next, first)
+            self._enqueue(stream)
 
-    def put_back(self, parcels: Iterable[Parcel]) -> None:
-        """Let these wait again, before all others."""
-        with self._change:
-            others, self._streams = self._streams, {}
-            for parcel in parcels:
-                stream = parcel.stream
-                if not stream.given_up:
-                    stream.waiting = [*parcel.entry.chunks, *stream.waiting]
-                    self._count(stream, sum(map(len, parcel.entry.chunks)))
-                if stream.waiting or stream.ended:
-                    self._streams[stream] = None
-            self._streams |= others
+    def _begin(self, job_id: str, reader: str, last: int, now: float) -> None:
+        if job_id not in self._readers and len(self._readers) >= MOST_FOLLOWED:
+            return  # what is not sent now is read from the row later
+        readers = self._readers.setdefault(job_id, {})
+        readers[reader] = _Reader(last + 1, now + FOLLOWED_SECONDS)
+        stream = self._running.get(job_id)
+        if stream is not None and stream.shown and stream.log.count > last + 1:
+            self._enqueue(stream)
+
+    def _stop(self, job_id: str, reader: str) -> None:
+        if (found := self._readers.get(job_id)) is not None:
+            found.pop(reader, None)
+            if not found:
+                del self._readers[job_id]
+
+    def _forget(self, now: float) -> None:
+        over = [
+            (job_id, reader)
+            for job_id, found in self._readers.items()
+            for reader, known in found.items()
+            if known.until < now
+        ]
+        for job_id, reader in over:
+            self._stop(job_id, reader)
 
     def _enqueue(self, stream: LiveStream) -> None:
-        if not self._streams:
-            self._change.notify()
-        self._streams[stream] = None
-
-    def _first(self) -> tuple[Parcel, int]:
-        stream = next(iter(self._streams))
-        del self._streams[stream]
-        first = stream.next - len(stream.waiting)
-        chunks, size = _fitting(stream)
-        stream.waiting = stream.waiting[len(chunks) :]
-        self._count(stream, -size)
-        if stream.waiting:
-            self._streams[stream] = None
-        return Parcel(stream, Entry(first, chunks)), size
-
-    def _give_up(self, stream: LiveStream) -> None:
-        self._streams.pop(stream, None)
-        self._count(stream, -stream.size)
-        stream.waiting = []
-        stream.given_up = True
-
-    def _count(self, stream: LiveStream, size: int) -> None:
-        stream.size += size
-        self._size += size
-
-
-def _fitting(stream: LiveStream) -> tuple[list[bytes], int]:
-    """The first waiting chunks that one entry takes, and their bytes."""
-    if stream.size <= ENTRY_BYTES:
-        return stream.waiting, stream.size
-    size = 0
-    for place, chunk in enumerate(stream.waiting):
-        size += len(chunk)
-        if size > ENTRY_BYTES and place:
-            return stream.waiting[:place], size - len(chunk)
-    return stream.waiting, size
+        self._due[stream] = None
+        self.due.set()

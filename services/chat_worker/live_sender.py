@@ -1,143 +1,110 @@
-"""Chunks on their way to Redis, from a thread of its own: no call ever waits for it.
+"""Chunks on their way to their readers, by a task on the engine's loop.
 
-One pipeline is under way at a time, and what a job's chunks pile up meanwhile becomes one entry.
-The pause after a pipeline follows from how long it took: alone, a chunk is delivered at once; with
-hundreds of streams the pipelines are few and full. (A thread costs 0.25 ms of CPU a pipeline,
-redis-py's asyncio client 0.5 ms; full pipelines cost both about 16 µs a chunk.)
+What all streams have for one reader is one message. The pause after it grows with the number of its
+entries, each of which wakes somebody: alone, a chunk is delivered at once; with hundreds of streams
+the messages are few and full. (A thread of its own had to win the interpreter's lock from the loop
+for each message, 5 to 20 ms under load.)
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
-import math
-import threading
-import time
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
-import redis
-from redis.exceptions import OutOfMemoryError, ReadOnlyError
+import redis.asyncio
+from redis.exceptions import RedisError
 
-from services.chat_worker.live_queue import LiveQueue, LiveStream, Parcel
+from services.chat_worker.live_queue import Batch, LiveQueue, LiveStream
 from shared import live
 from shared.crypto import Sealer
 
-LONGEST_PAUSE: Final = 0.025  # seconds between two pipelines
-PAUSE_FACTOR: Final = 4.0  # the pause in durations of the pipeline before it
+LONGEST_PAUSE: Final = 0.025  # seconds between two messages
+PAUSE_PER_ENTRY: Final = 0.0005  # seconds; about twice what one costs its reader's process
 REST_AFTER_ERROR: Final = 0.5  # seconds
-RENEW_AFTER: Final = 60.0  # seconds until a running stream's life is set anew
-_NOT_NOW: Final = (OutOfMemoryError, ReadOnlyError)  # until somebody acts; other refusals stay
+LAST_SECONDS: Final = 1.0  # for what waits when the loop ends
 
 logger = logging.getLogger(__name__)
 
 
 class LiveSender:
-    """Sends what waits in its queue. What Redis does not take now is sent when it does."""
+    """Sends what readers follow. What Redis does not take now is sent when it does."""
 
-    def __init__(
-        self,
-        client: redis.Redis,
-        sealer: Sealer,
-        *,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, client: redis.asyncio.Redis, sealer: Sealer) -> None:
         self._redis = client
         self._sealer = sealer
-        self._monotonic = monotonic
         self._queue = LiveQueue()
         self._away = False
-        self._thread = threading.Thread(target=self._run, name="live", daemon=True)
+        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+    def open(self) -> None:
+        """Start the task; on the loop."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
 
-    def stop(self) -> None:
-        """Send what waits, unless Redis is away, and end the thread."""
-        self._queue.close()
-        self._thread.join(timeout=3)
+    async def aclose(self) -> None:
+        """Send what waits, unless Redis is away, and end the task."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS):
+                while self._queue.due.is_set() and await self._send(self._queue.take()):
+                    pass
+        await self._redis.aclose()
 
-    def stream(self, job_id: str, *, silence: float) -> LiveStream:
-        """The stream of this job; `silence` is the longest gap between two chunks, in seconds."""
-        return self._queue.stream(job_id, silence=silence)
+    def stream(self, job_id: str) -> LiveStream:
+        """The stream of a claim of this job."""
+        return self._queue.stream(job_id)
 
-    def _run(self) -> None:
-        while parcels := self._queue.take():
-            began = self._monotonic()
-            try:
-                refused = self._send(parcels)
-            except Exception:  # a defect of ours must not end the delivery of all others
-                logger.exception("live streams are given up")
-                for parcel in parcels:
-                    self._queue.give_up(parcel.stream)
-                refused = ()
-            if not refused:
-                took = self._monotonic() - began
-                self._queue.pause(min(LONGEST_PAUSE, PAUSE_FACTOR * took))
-                continue
-            self._queue.put_back(refused)
-            if self._queue.pause(REST_AFTER_ERROR):
-                return
-
-    def _send(self, parcels: Sequence[Parcel]) -> Sequence[Parcel]:
-        """Send one pipeline; returns what Redis does not take now."""
-        pipeline = self._redis.pipeline(transaction=False)
-        added: list[tuple[int, Parcel]] = []  # with the place of its answer
-        for parcel in parcels:
-            if parcel.entry.chunks:
-                added.append((len(pipeline), parcel))
-                job_id, entry = parcel.stream.job_id, parcel.entry
-                fields: Any = live.seal_entry(self._sealer, job_id, entry)
-                pipeline.xadd(live.stream_key(job_id), fields, id=live.entry_id(entry))
-            self._renew(pipeline, parcel.stream)
+    def follow(self, message: bytes) -> None:
+        """Note what a reader told all workers (`shared.live.follows`)."""
         try:
-            answers = pipeline.execute(raise_on_error=False)
-        except redis.RedisError as fault:
-            self._note_away(fault)
-            for parcel in parcels:
-                parcel.stream.in_doubt, parcel.stream.renew_at = True, -math.inf
-            return parcels
-        refused = [
-            parcel for place, parcel in added if not self._is_settled(parcel, answers[place])
-        ]
-        if not refused:
-            self._note_back()
-        return refused
+            self._queue.follow(live.follows_of(message))
+        except ValueError as fault:
+            logger.warning("what a reader follows is not understood", extra={"reason": str(fault)})
 
-    def _renew(self, pipeline: Any, stream: LiveStream) -> None:
-        now = self._monotonic()
-        if stream.ended:
-            pipeline.expire(live.stream_key(stream.job_id), live.KEPT_SECONDS)
-        elif now >= stream.renew_at:
-            # It must outlast a silence, and end by itself where this worker dies.
-            life = math.ceil(stream.silence + RENEW_AFTER + live.KEPT_SECONDS)
-            pipeline.expire(live.stream_key(stream.job_id), life)
-            stream.renew_at = now + RENEW_AFTER
+    async def _run(self) -> None:
+        while True:
+            await self._queue.due.wait()
+            batch = self._queue.take()
+            try:
+                sent = await self._send(batch)
+            except asyncio.CancelledError:
+                self._queue.put_back(batch)
+                raise
+            except Exception:  # a defect of ours must not end the delivery of all that follows
+                logger.exception("live chunks are lost; readers ask again, or wait for the end")
+                sent = True
+            if sent:
+                count = sum(map(len, batch.entries.values()))
+                await asyncio.sleep(min(LONGEST_PAUSE, PAUSE_PER_ENTRY * count))
+            else:
+                self._queue.put_back(batch)
+                await asyncio.sleep(REST_AFTER_ERROR)
 
-    def _is_settled(self, parcel: Parcel, answer: object) -> bool:
-        """Whether an entry need not be sent again; gives up the stream of one that cannot be."""
-        stream = parcel.stream
-        if isinstance(answer, _NOT_NOW):
-            self._note_away(answer)
+    async def _send(self, batch: Batch) -> bool:
+        """Send one batch; whether Redis took it."""
+        if not batch.entries:
+            return True
+        pipeline = self._redis.pipeline(transaction=False)
+        for reader, entries in batch.entries.items():
+            message = live.seal_entries(self._sealer, reader, entries)
+            pipeline.publish(live.channel_of(reader), message)
+        try:
+            heard = await pipeline.execute()
+        except RedisError as fault:
+            if not self._away:
+                logger.warning(
+                    "chunks wait for Redis; calls go on, readers follow later",
+                    extra={"reason": str(fault)},
+                )
+            self._away = True
             return False
-        if isinstance(answer, redis.ResponseError) and not stream.in_doubt:
-            logger.warning(
-                "a live stream is given up; its readers wait for the end",
-                extra={"job": stream.job_id, "reason": str(answer)},
-            )
-            self._queue.give_up(stream)
-        stream.in_doubt = False  # taken now, or refused because it had been taken before
-        return True
-
-    def _note_away(self, fault: redis.RedisError) -> None:
-        if not self._away:
-            logger.warning(
-                "chunks wait for Redis; calls go on, readers follow later",
-                extra={"reason": str(fault)},
-            )
-        self._away = True
-
-    def _note_back(self) -> None:
         if self._away:
             logger.info("chunks go out again")
         self._away = False
+        for reader, listeners in zip(batch.entries, heard, strict=True):
+            if not listeners:  # it ended, or will say where it is when it listens again
+                self._queue.gone(reader)
+        return True

@@ -13,7 +13,7 @@ from shared import ids
 from shared.chunks import Fold, is_usage_only
 from shared.domain import OnInterrupt
 from shared.errors import UpstreamInvalidAnswer
-from shared.live import MOST_LOG_BYTES, ChunkLog
+from shared.live import MOST_LOG_BYTES
 from shared.store.jobs import ClaimedJob
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -37,16 +37,15 @@ class Publishing:
         self._with_usage = job.include_usage
         self._stream = stream
         self._before_first = before_first
-        self._permitted = job.on_interrupt != OnInterrupt.RETRY
-        self._kept_back: list[bytes] = []
-        self._log = ChunkLog()
+        if job.on_interrupt != OnInterrupt.RETRY:
+            stream.show()
         self._fold = Fold()
         self._began_at: float | None = None
 
     @property
     def seen(self) -> bool:
         """Whether a reader may have seen a chunk: the call must not be repeated."""
-        return self._permitted and self._log.count > 0
+        return self._stream.shown and self._stream.log.count > 0
 
     @property
     def began(self) -> bool:
@@ -67,14 +66,10 @@ class Publishing:
 
     def permit(self) -> None:
         """Let readers see the chunks."""
-        self._permitted = True
-        kept_back, self._kept_back = self._kept_back, []
-        for line in kept_back:
-            self._stream.append(line)
+        self._stream.show()
 
     def end(self) -> None:
         """No chunk follows."""
-        self._kept_back.clear()
         self._stream.end()
 
     def completion(self) -> dict[str, Any]:
@@ -83,7 +78,7 @@ class Publishing:
 
     def log(self) -> bytes:
         """The packed log (`shared.live.chunk_log`); empty when no chunk was numbered."""
-        return self._log.packed()
+        return self._stream.log.packed()
 
     def _is_shown(self, chunk: Mapping[str, Any]) -> bool:
         """Only the usage chunk that the client asked for may be without choices."""
@@ -92,20 +87,16 @@ class Publishing:
         return bool(chunk["choices"])
 
     def _as_ours(self, chunk: Mapping[str, Any]) -> dict[str, Any]:
-        return {**chunk, **self._ours, "sequence_number": self._log.count}
+        return {**chunk, **self._ours, "sequence_number": self._stream.log.count}
 
     def _publish(self, line: bytes) -> None:
-        if self._log.size + len(line) >= MOST_LOG_BYTES:
+        if self._stream.log.size + len(line) >= MOST_LOG_BYTES:
             raise UpstreamInvalidAnswer(
                 f"Expected a stream of at most {MOST_LOG_BYTES // 2**20} MiB, got more. "
                 "Ask for fewer tokens, or for the whole answer.",
                 sent=True,
                 may_have_been_billed=True,
             )
-        self._log.append(line)
-        if self._permitted:
-            self._stream.append(line)
-            return
-        self._kept_back.append(line)
-        if self._log.count == 1:
+        self._stream.append(line)
+        if self._stream.log.count == 1 and not self._stream.shown:
             self._before_first()

@@ -1,7 +1,7 @@
 """Redis, from threads of its own: a frozen server delays a hint, never a claim or a call.
 
-Bells pass on rings, the listener hears of cancelled jobs, and observations tell discovery what a
-chat proved about a provider.
+Bells pass on rings, the listener hears of cancelled jobs and of who follows which, and observations
+tell discovery what a chat proved about a provider.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import redis
 from celery import Celery
@@ -129,14 +129,21 @@ class Outbox:
         return self._stopping or self._answered or self._hops is not None or bool(self._observed)
 
 
-class CancelListener:
-    """Hears that running jobs were cancelled, and calls `on_cancelled` at once."""
+class Listener:
+    """Hears that running jobs were cancelled, and which jobs the readers of chunks follow."""
 
-    def __init__(self, client: redis.Redis, on_cancelled: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        *,
+        on_cancelled: Callable[[], None],
+        on_follows: Callable[[bytes], None],
+    ) -> None:
         self._redis = client
         self._on_cancelled = on_cancelled
+        self._on_follows = on_follows
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="cancellations", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
@@ -150,12 +157,21 @@ class CancelListener:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                subscription = self._redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+                subscription = self._redis.pubsub()  # type: ignore[no-untyped-call]
                 with subscription:
-                    subscription.subscribe(live.CANCELLED)
+                    subscription.subscribe(live.CANCELLED, live.FOLLOWS)
                     while not self._stopping.is_set():
-                        if subscription.get_message(timeout=LISTEN_SECONDS):
-                            self._on_cancelled()
+                        if message := subscription.get_message(timeout=LISTEN_SECONDS):
+                            self._hear(message)
             except redis.RedisError as fault:
                 logger.debug("cancellations are read instead", extra={"reason": str(fault)})
                 self._stopping.wait(REST_AFTER_ERROR)
+
+    def _hear(self, message: Mapping[str, Any]) -> None:
+        if message["channel"] == live.CANCELLED.encode():
+            if message["type"] == "message":
+                self._on_cancelled()
+        elif message["type"] == "message":
+            self._on_follows(message["data"])
+        else:  # subscribed: what was said before was not heard
+            self._redis.publish(live.WHO_FOLLOWS, "")

@@ -15,7 +15,7 @@ from services.chat_worker.engine import Engine
 from services.chat_worker.figures import Figures
 from services.chat_worker.keeper import Keeper
 from services.chat_worker.live_sender import LiveSender
-from services.chat_worker.senders import CancelListener, Outbox
+from services.chat_worker.senders import Listener, Outbox
 from services.chat_worker.watchdog import Watchdog
 from shared import live, queues
 from shared.config import Settings
@@ -52,7 +52,6 @@ class ChatWorker:
         doorbell = queues.Doorbell(celery, queues.quick_redis(settings))
         self._outbox = Outbox(celery, doorbell, on_answered=lambda: self._keeper.ring())
         self._notices = live.NoticeSender(queues.quick_redis(settings))
-        self._live = LiveSender(queues.quick_redis(settings), sealer)
         policy = OutboundPolicy.from_settings(settings)
         self._figures = Figures()
         self._metrics = WorkerMetrics(settings, self._figures.registry, KIND)
@@ -62,7 +61,7 @@ class ChatWorker:
         self._engine = Engine(
             policy=policy,
             sealer=sealer,
-            live=self._live,
+            live=LiveSender(queues.loop_redis(settings), sealer),
             concurrency=affordable_concurrency(settings.chat_concurrency),
             on_outcome=self._ended,
             before_publishing=self._first_chunk,
@@ -82,8 +81,10 @@ class ChatWorker:
             call_slots=lambda: self._engine.concurrency,
             outcomes_unwritten=self._keeper.unwritten,
         )
-        self._listener = CancelListener(
-            queues.blocking_redis(settings, block_seconds=1.0), self._keeper.look_for_lost
+        self._listener = Listener(
+            queues.listening_redis(settings, block_seconds=1.0),
+            on_cancelled=self._keeper.look_for_lost,
+            on_follows=self._engine.follow,
         )
         self._watchdog = Watchdog(
             loops={
@@ -97,7 +98,6 @@ class ChatWorker:
 
     def start(self) -> None:
         """Start every thread; claiming begins at once."""
-        self._live.start()
         self._engine.start()
         self._keeper.start()
         self._deliveries.start()
@@ -115,7 +115,6 @@ class ChatWorker:
         self._wait_for_calls(until)
         self._watchdog.stop()
         self._engine.stop()
-        self._live.stop()
         self._keeper.stop()
         self._deliveries.stop(max(until - time.monotonic(), LEAST_GRACE))
         self._listener.stop()

@@ -131,10 +131,13 @@ class Authenticator:
             self._kept.clear()
         self._kept[name] = (caller, self._monotonic() + KEPT_SECONDS)
 
-    def forget(self, ended: str) -> None:
-        """Look again at the next use: the key with this id, or the session's digest, is no more."""
-        self._kept.pop(_SESSION + ended, None)
-        self._kept = {name: kept for name, kept in self._kept.items() if kept[0].key_id != ended}
+    def forget(self, *ended: str) -> None:
+        """Look again at the next use: keys with these ids, or sessions' digests, are no more."""
+        for digest in ended:
+            self._kept.pop(_SESSION + digest, None)
+        self._kept = {
+            name: kept for name, kept in self._kept.items() if kept[0].key_id not in ended
+        }
 
     def _note_use(self) -> None:
         while True:

@@ -7,24 +7,25 @@ from functools import partial
 
 from services.registry.authentication import Authenticator
 from services.registry.bell import Bell
-from services.registry.chat.following import BLOCK_SECONDS, Following
+from services.registry.chat.following import Following
 from services.registry.chat.streams import Streams
 from services.registry.checks import service as checks
 from services.registry.database import Transactions, open_database
 from services.registry.events.following import Followers
+from services.registry.hearing import HEARTBEAT_SECONDS, Hearing
 from services.registry.limiting import Limiter, RequestCounts, TokenCounts
 from services.registry.metrics.figures import Figures
 from services.registry.metrics.view import Metrics
 from services.registry.parts import Parts
 from services.registry.relay import Relay
-from services.registry.waiting import HEARTBEAT_SECONDS, Waiting
+from services.registry.waiting import Waiting
 from services.registry.watching import Watch
-from shared import ids
+from shared import ids, live
 from shared.config import Settings
 from shared.crypto import Sealer
 from shared.live import NoticeSender
 from shared.metrics import Folder, Publisher
-from shared.queues import Doorbell, blocking_redis, make_celery, quick_redis
+from shared.queues import Doorbell, listening_redis, make_celery, quick_redis
 from shared.store import refreshes
 from shared.store.jobs import Retention
 from shared.tracing import Tracing
@@ -49,17 +50,17 @@ def assemble(
     )
     followers = Followers(transactions)
     authenticator = Authenticator(transactions)
-    waiting = Waiting(
-        transactions,
-        lambda: blocking_redis(settings, block_seconds=HEARTBEAT_SECONDS),
-        notices,
-        retention,
-        on_revoked=authenticator.forget,
-    )
-    following = Following(
-        blocking_redis(settings, block_seconds=BLOCK_SECONDS),
-        quick_redis(settings),
-        sealer,
+    waiting = Waiting(transactions, notices, retention)
+    following = Following(ids.new(ids.WORKER), quick_redis(settings), sealer)
+    hearing = Hearing(
+        lambda: listening_redis(settings, block_seconds=HEARTBEAT_SECONDS),
+        {
+            live.ENDED: lambda notice: waiting.wake(live.named_in(notice)),
+            live.REVOKED: lambda notice: authenticator.forget(*live.named_in(notice)),
+            live.WHO_FOLLOWS: lambda _: following.say_all(),
+            following.channel: following.hear,
+        },
+        on_begin=following.say_all,
     )
     streams = Streams(following, waiting, transactions.glance, sealer)
     figures = Figures()
@@ -83,6 +84,7 @@ def assemble(
         ),
         waiting=waiting,
         streams=streams,
+        hearing=hearing,
         refreshes=Watch(transactions, refreshes.states, bell.refresh),
         checks=Watch(transactions, checks.running, bell.check),
         followers=followers,

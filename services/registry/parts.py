@@ -12,6 +12,7 @@ from services.registry.bell import Bell
 from services.registry.chat.streams import Streams
 from services.registry.database import Transactions
 from services.registry.events.following import Followers
+from services.registry.hearing import Hearing
 from services.registry.limiting import Limiter
 from services.registry.metrics.figures import Figures
 from services.registry.metrics.view import Metrics
@@ -42,6 +43,7 @@ class Parts:
     relay: Relay
     waiting: Waiting
     streams: Streams
+    hearing: Hearing
     refreshes: Watch[Refresh]
     checks: Watch[bool]  # whether a check still runs
     followers: Followers

@@ -241,6 +241,8 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         parts.bell.start()
         parts.relay.start()
         parts.waiting.start()
+        parts.streams.start()
+        parts.hearing.start()
         parts.authenticator.start()
         parts.publisher.start()
 

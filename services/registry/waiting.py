@@ -1,8 +1,8 @@
 """Requests that wait for the end of a job.
 
-One Redis subscription a process hears which jobs ended; a read of all waited-for rows each second
-covers notices that were lost, so that Redis only shortens the wait. The same second looks whether
-the clients of foreground calls are still there, and ends the calls that no worker ended in time.
+Notices tell which jobs ended (`hearing`); a read of all waited-for rows each second covers those
+that were lost, so that Redis only shortens the wait. The same second looks whether the clients of
+foreground calls are still there, and ends the calls that no worker ended in time.
 """
 
 from __future__ import annotations
@@ -18,10 +18,6 @@ from typing import Final, Protocol
 import gevent
 import sqlalchemy as sa
 from gevent.event import Event
-from redis import Redis
-from redis.client import PubSub
-from redis.exceptions import ConnectionError as ConnectionLost
-from redis.exceptions import RedisError
 
 from services.registry import clients
 from services.registry.database import Transactions
@@ -33,7 +29,6 @@ from shared.store.jobs import Retention
 
 LOOK_SECONDS: Final = 1.0
 WORKERS_MARGIN: Final = 2.0  # seconds after the deadline in which a worker may still end the job
-HEARTBEAT_SECONDS: Final = 5.0  # how long the subscription blocks at most
 
 logger = logging.getLogger(__name__)
 
@@ -70,16 +65,12 @@ class Waiting:
     def __init__(
         self,
         transactions: Transactions,
-        subscriber: Callable[[], Redis],
         notices: Notices,
         retention: Retention,
         *,
         now: Callable[[], float] = time.time,
-        on_revoked: Callable[[str], None] = lambda _name: None,
     ) -> None:
-        self._on_revoked = on_revoked
         self._transactions = transactions
-        self._subscriber = subscriber
         self._notices = notices
         self._retention = retention
         self._now = now
@@ -87,8 +78,7 @@ class Waiting:
         self._given_up: set[str] = set()
 
     def start(self) -> None:
-        """Start the greenlets."""
-        gevent.spawn(self._listen)
+        """Start the greenlet."""
         gevent.spawn(self._look_on)
 
     @contextmanager
@@ -110,42 +100,11 @@ class Waiting:
         """How many requests wait."""
         return sum(map(len, self._waits.values()))
 
-    def _wake(self, job_ids: Iterable[str]) -> None:
+    def wake(self, job_ids: Iterable[str]) -> None:
+        """These jobs have ended, or so a notice says."""
         for job_id in job_ids:
             for wait in self._waits.get(job_id, ()):
                 wait.ended.set()
-
-    def _listen(self) -> None:
-        failing = False
-        while True:
-            try:
-                with self._subscriber() as client, client.pubsub() as subscription:
-                    subscription.subscribe(live.ENDED, live.REVOKED)
-                    if failing:
-                        logger.info("notices are back")
-                    failing = False
-                    self._hear(subscription)
-            except (RedisError, OSError) as fault:
-                if not failing:
-                    logger.warning("no notices; rows are read", extra={"reason": str(fault)})
-                failing = True
-                gevent.sleep(LOOK_SECONDS)
-
-    def _hear(self, subscription: PubSub) -> None:
-        """Wake who is named by notices; raises RedisError when the other side fell silent."""
-        asked = False
-        while True:
-            message = subscription.get_message(timeout=HEARTBEAT_SECONDS)
-            if message is None and asked:
-                raise ConnectionLost("no answer to a ping")
-            asked = message is None
-            if asked:
-                subscription.ping()
-            if message is not None and message["channel"] == live.REVOKED:
-                for name in live.job_ids_of(message):
-                    self._on_revoked(name)
-            else:
-                self._wake(live.job_ids_of(message))
 
     def _look_on(self) -> None:
         while True:
@@ -225,7 +184,7 @@ class Waiting:
         """Wake who waits for these jobs, which we ended, and tell the workers that run them."""
         self._notices.send(live.CANCELLED, job_ids)
         self._notices.send(live.ENDED, job_ids)
-        self._wake(job_ids)
+        self.wake(job_ids)
 
 
 def _is_over(wait: Wait, found: tuple[JobState, int] | None, *, begun: bool) -> bool:

@@ -1,39 +1,43 @@
 """What services tell each other through Redis, and the bytes of a job's chunks there and at rest.
 
 notices    hints that a row changed
-streams    the chunks of a running job, for whoever follows it
+follows    which jobs the readers of chunks follow
+parcels    the chunks of running jobs, for one reader
 chunk_log  the chunks of an ended job, as its row keeps them
 
 All that is in Redis is expendable: whoever misses it waits for the row and reads that.
 """
 
 from shared.live.chunk_log import MOST_LOG_BYTES, ChunkLog, logged_chunks
-from shared.live.notices import CANCELLED, ENDED, REVOKED, STREAM, NoticeSender, job_ids_of
-from shared.live.streams import (
-    KEPT_SECONDS,
-    Entry,
-    entry_id,
-    open_entry,
-    position_after,
-    seal_entry,
-    stream_key,
+from shared.live.follows import (
+    FOLLOWED_SECONDS,
+    FOLLOWS,
+    RENEW_SECONDS,
+    WHO_FOLLOWS,
+    Follows,
+    follows_of,
 )
+from shared.live.notices import CANCELLED, ENDED, REVOKED, STREAM, NoticeSender, named_in
+from shared.live.parcels import Entry, channel_of, open_entries, seal_entries
 
 __all__ = [
     "CANCELLED",
     "ENDED",
-    "KEPT_SECONDS",
+    "FOLLOWED_SECONDS",
+    "FOLLOWS",
     "MOST_LOG_BYTES",
+    "RENEW_SECONDS",
     "REVOKED",
     "STREAM",
+    "WHO_FOLLOWS",
     "ChunkLog",
     "Entry",
+    "Follows",
     "NoticeSender",
-    "entry_id",
-    "job_ids_of",
+    "channel_of",
+    "follows_of",
     "logged_chunks",
-    "open_entry",
-    "position_after",
-    "seal_entry",
-    "stream_key",
+    "named_in",
+    "open_entries",
+    "seal_entries",
 ]

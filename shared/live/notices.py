@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 import redis
@@ -80,7 +80,6 @@ class NoticeSender:
             self._away = False
 
 
-def job_ids_of(message: object) -> Iterator[str]:
-    """The job ids in a received notice."""
-    if isinstance(message, dict) and message.get("type") == "message":
-        yield from str(message["data"]).split(",")
+def named_in(notice: bytes) -> list[str]:
+    """The ids in a notice."""
+    return notice.decode().split(",")

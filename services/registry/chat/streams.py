@@ -42,6 +42,10 @@ class Streams:
         self.released = False
         self._open: set[Stream] = set()
 
+    def start(self) -> None:
+        """Start telling the workers who follows which job."""
+        self.following.start()
+
     def open(
         self,
         job_id: str,

@@ -128,7 +128,7 @@ def test_live_events_are_the_stored_ones(registry: Registry, slug: str) -> None:
             gevent.sleep(0.005)
     (follow,) = registry.parts.streams.following._follows[bare]
     for place, one in enumerate(CHUNKS[:3]):  # one by one, as they come
-        follow.give(list(Entry(place, [one]).after(follow.last) or ()))
+        assert follow.give(Entry(bare, place, [one]))
         gevent.sleep(0.01)
     log = stored(registry, bare, CHUNKS)
     registry.finish(claimed, JobState.COMPLETED, result=RESULT, log_sealed=log)

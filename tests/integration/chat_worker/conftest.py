@@ -20,6 +20,7 @@ from services.chat_worker.engine import Engine
 from services.chat_worker.figures import Figures
 from services.chat_worker.keeper import Keeper
 from services.chat_worker.live_sender import LiveSender
+from services.chat_worker.senders import Listener
 from shared import config, ids, queues
 from shared.crypto import Sealer
 from shared.domain import JobState
@@ -219,11 +220,10 @@ class LocalWorker(NamedTuple):
 @contextmanager
 def local_worker(bench: Bench, database: Database) -> Iterator[LocalWorker]:
     """A worker on threads of this process, without Celery: cheaper, and stopped at any place."""
-    live = LiveSender(queues.quick_redis(bench.settings), bench.sealer)
     engine = Engine(
         policy=OutboundPolicy.from_settings(bench.settings),
         sealer=bench.sealer,
-        live=live,
+        live=LiveSender(queues.loop_redis(bench.settings), bench.sealer),
         concurrency=10,
         on_outcome=lambda outcome: keeper.take(outcome),
         before_publishing=lambda claim: keeper.publish(claim),
@@ -238,16 +238,21 @@ def local_worker(bench: Bench, database: Database) -> Iterator[LocalWorker]:
         retention=RETENTION,
         reporter=Silent(),
     )
-    live.start()
+    listener = Listener(
+        queues.listening_redis(bench.settings, block_seconds=1.0),
+        on_cancelled=lambda: None,
+        on_follows=engine.follow,
+    )
     engine.start()
     keeper.start()
+    listener.start()
     try:
         yield LocalWorker(keeper, engine)
     finally:
         keeper.stop_claiming()
         engine.stop()
-        live.stop()
         keeper.stop()
+        listener.stop()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import redis
 import sqlalchemy as sa
 
-from shared import live
+from shared import ids, live
 from shared.store import jobs
 from shared.store.schema import chat_job
 from tests.integration.chat_worker.conftest import Bench
@@ -24,12 +24,6 @@ def submit(bench: Bench, sim: dict[str, Any] | None = None, **changes: Any) -> s
     return bench.submit({"words": WORDS, **(sim or {})}, stream=True, **changes)
 
 
-@contextmanager
-def redis_of(bench: Bench) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(bench.valkey.url, decode_responses=True) as client:
-        yield client
-
-
 def log_of(bench: Bench, job_id: str) -> Chunks:
     """Every chunk that the row keeps; none where it has no log."""
     sealed = _column(bench, job_id, "log_sealed")
@@ -39,17 +33,61 @@ def log_of(bench: Bench, job_id: str) -> Chunks:
     return [json.loads(line) for line in live.logged_chunks(packed)]
 
 
+class Reader:
+    """Follows one job as a registry does, but asks for nothing again by itself.
+
+    `sent` are the messages as Redis had them.
+    """
+
+    def __init__(self, bench: Bench, job_id: str, after: int) -> None:
+        self.sent: list[bytes] = []
+        self.chunks: Chunks = []
+        self._sealer = bench.sealer
+        self._job_id = job_id
+        self._last = after
+        self._name = ids.new(ids.WORKER)
+        self._redis = redis.Redis.from_url(bench.valkey.url, socket_timeout=5)
+        self._subscription = self._redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+        self._subscription.subscribe(live.channel_of(self._name))
+        self._subscription.get_message(timeout=2)  # it is subscribed
+
+    def ask(self) -> None:
+        """Tell the workers where this reader is."""
+        said = live.Follows(self._name, begin={self._job_id: self._last})
+        self._redis.publish(live.FOLLOWS, said.message())
+
+    def heard(self, quiet: float = 0.15) -> Chunks:
+        """All chunks so far, once nothing has come for so many seconds."""
+        while message := self._subscription.get_message(timeout=quiet):
+            self.sent.append(message["data"])
+            for entry in live.open_entries(self._sealer, self._name, message["data"]):
+                assert entry.job_id == self._job_id
+                new = entry.after(self._last)
+                assert new is not None, "a gap"
+                self._last += len(new)
+                self.chunks += [json.loads(chunk) for chunk in new]
+        return self.chunks
+
+    def close(self) -> None:
+        self._subscription.close()
+        self._redis.close()
+
+
+@contextmanager
+def reading(bench: Bench, job_id: str, *, after: int = -1) -> Iterator[Reader]:
+    """A reader who has the chunks of this job up to `after`, and asked for the others."""
+    reader = Reader(bench, job_id, after)
+    reader.ask()
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
 def seen(bench: Bench, job_id: str, *, after: int = -1) -> Chunks:
-    """The chunks that a reader who has those up to `after` finds in Redis now."""
-    with redis_of(bench) as client:
-        start = f"({live.position_after(after)}"
-        entries: Any = client.xrange(live.stream_key(job_id), min=start)
-    chunks: Chunks = []
-    for _, fields in entries:
-        new = live.open_entry(bench.sealer, job_id, fields).after(after + len(chunks))
-        assert new is not None, "a gap"
-        chunks += [json.loads(chunk) for chunk in new]
-    return chunks
+    """The chunks that a reader who has those up to `after` and comes now is given at once."""
+    with reading(bench, job_id, after=after) as reader:
+        return reader.heard()
 
 
 def publishing(bench: Bench, job_id: str) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import redis
 
 from shared import live
 from shared.domain import JobState
@@ -16,7 +18,7 @@ from tests.integration.chat_worker.streamed import (
     log_of,
     numbers,
     publishing,
-    redis_of,
+    reading,
     seen,
     submit,
     text,
@@ -35,25 +37,33 @@ def worker(bench: Bench) -> Iterator[LocalWorker]:
     database.dispose()
 
 
+def _heard(subscription: Any) -> bool:
+    """Whether anything was said; also while the connection is made anew."""
+    try:
+        return subscription.get_message(timeout=0.2) is not None
+    except redis.ConnectionError:
+        return False
+
+
 def test_a_stream_is_seen_while_it_runs_and_stored_as_its_readers_saw_it(
     bench: Bench, worker: LocalWorker
 ) -> None:
     job_id = submit(bench, {"hold_before": 10})
-    worker.keeper.ring()
-    eventually(lambda: len(seen(bench, job_id)) == 10, 10)
-    assert bench.job(job_id).state is JobState.IN_PROGRESS
-    bench.upstream.release()
-    bench.ended(job_id)
-    chunks = log_of(bench, job_id)
+    with reading(bench, job_id) as reader:
+        worker.keeper.ring()
+        eventually(lambda: len(reader.heard()) == 10, 10)
+        assert bench.job(job_id).state is JobState.IN_PROGRESS
+        assert numbers(seen(bench, job_id, after=6)) == [7, 8, 9]
+        bench.upstream.release()
+        bench.ended(job_id)
+        chunks = log_of(bench, job_id)
+        eventually(lambda: reader.heard() == chunks, 5)
+        assert b"word1" not in b"".join(reader.sent)
+    assert seen(bench, job_id) == []  # from now on the row has them
     assert numbers(chunks) == list(range(len(chunks)))
     names = {(chunk["id"], chunk["model"]) for chunk in chunks}
     assert names == {(f"chatcmpl-{job_id}", "acme/m")}
     assert text(chunks) == bench.answer(job_id) == text_of(20)
-    eventually(lambda: seen(bench, job_id) == chunks, 5)
-    assert numbers(seen(bench, job_id, after=9)) == numbers(chunks)[10:]
-    with redis_of(bench) as client:
-        eventually(lambda: 0 < int(client.ttl(live.stream_key(job_id))) <= live.KEPT_SECONDS, 5)
-        assert "word1" not in str(client.xrange(live.stream_key(job_id)))
     with bench.database.read() as tx:
         (attempt,) = jobs.attempts(tx, job_id)
     assert (attempt.prompt_tokens, attempt.completion_tokens) == (7, 3)
@@ -158,36 +168,47 @@ def test_when_the_lease_is_over_only_calls_that_others_may_repeat_are_closed(
     assert bench.upstream.calls_of(shown).begun == 1
 
 
-def test_a_reader_goes_on_where_it_was_after_redis_lost_everything(
+def test_a_reader_has_every_chunk_although_redis_lost_everything(
     bench: Bench, worker: LocalWorker
 ) -> None:
     job_id = submit(bench, {"hold_before": 10})
-    worker.keeper.ring()
-    eventually(lambda: len(seen(bench, job_id)) == 10, 10)
-    bench.valkey.flush()
-    bench.upstream.release()
-    bench.ended(job_id)
-    chunks = log_of(bench, job_id)
-    eventually(lambda: seen(bench, job_id, after=9) == chunks[10:], 5)
-    with redis_of(bench) as client:
-        eventually(lambda: int(client.ttl(live.stream_key(job_id))) > 0, 5)
+    with reading(bench, job_id) as reader:
+        worker.keeper.ring()
+        eventually(lambda: len(reader.heard()) == 10, 10)
+        bench.valkey.flush()
+        assert len(seen(bench, job_id)) == 10
+        bench.upstream.release()
+        bench.ended(job_id)
+        eventually(lambda: reader.heard() == log_of(bench, job_id), 5)
+
+
+def test_a_worker_that_begins_to_listen_asks_who_follows(bench: Bench, worker: LocalWorker) -> None:
+    with redis.Redis.from_url(bench.valkey.url, socket_timeout=5) as client:
+        asked = client.pubsub(ignore_subscribe_messages=True)
+        asked.subscribe(live.WHO_FOLLOWS)
+        asked.get_message(timeout=2)
+        bench.valkey.stop()
+        bench.valkey.start()
+        eventually(lambda: _heard(asked), 10)
+        asked.close()
 
 
 def test_a_frozen_redis_delays_no_stream_and_gets_its_chunks_when_it_is_back(
     bench: Bench, worker: LocalWorker
 ) -> None:
     job_id = submit(bench, {"hold_before": 10})
-    worker.keeper.ring()
-    eventually(lambda: len(seen(bench, job_id)) == 10, 10)
-    bench.valkey.freeze()
-    try:
-        bench.upstream.release()
-        bench.ended(job_id, timeout=3)
-    finally:
-        bench.valkey.thaw()
-    chunks = log_of(bench, job_id)
-    assert text(chunks) == text_of(20)
-    eventually(lambda: seen(bench, job_id) == chunks, 5)
+    with reading(bench, job_id) as reader:
+        worker.keeper.ring()
+        eventually(lambda: len(reader.heard()) == 10, 10)
+        bench.valkey.freeze()
+        try:
+            bench.upstream.release()
+            bench.ended(job_id, timeout=3)
+        finally:
+            bench.valkey.thaw()
+        chunks = log_of(bench, job_id)
+        assert text(chunks) == text_of(20)
+        eventually(lambda: reader.heard() == chunks, 5)
 
 
 def test_a_cancelled_streams_connection_is_closed_and_its_chunks_are_dropped(

@@ -1,13 +1,16 @@
-"""The live sender on a Redis that the test plays: what is sent again, and what is given up."""
+"""The live sender on a Redis that the test plays: what goes out, and what is sent again."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+import asyncio
+import functools
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import redis
+from redis.exceptions import ConnectionError as RedisAway
 from redis.exceptions import OutOfMemoryError
 
 from services.chat_worker import live_sender
@@ -15,11 +18,10 @@ from services.chat_worker.live_sender import LiveSender
 from shared import live
 from shared.crypto import Sealer
 from shared.keyring import Keyring
-from tests.eventually import eventually
 
 SEALER = Sealer(Keyring.generate())
-Command = tuple[str, str, Any]  # name, key, and the id of an entry or a life in seconds
-Reply = Callable[[Sequence[Command]], list[Any]]
+Published = tuple[str, bytes]
+Reply = Callable[[Sequence[Published]], list[int]]
 
 
 class PlayedRedis:
@@ -27,202 +29,229 @@ class PlayedRedis:
 
     def __init__(self) -> None:
         self.replies: list[Reply] = []
-        self.pipelines: list[list[Command]] = []
-        self.stored: dict[str, list[live.Entry]] = {}
-        self.gate = threading.Event()
+        self.pipelines: list[list[Published]] = []
+        self.heard: dict[str, list[tuple[str, int, int]]] = {}  # by reader: job, first, count
+        self.gate = asyncio.Event()
         self.gate.set()
 
     def pipeline(self, *, transaction: bool) -> PlayedPipeline:
         assert not transaction
         return PlayedPipeline(self)
 
-    def entries(self, job_id: str) -> list[tuple[int, int]]:
-        """First number and count of each stored entry."""
-        return [(entry.first, len(entry.chunks)) for entry in self.stored.get(job_id, ())]
+    async def aclose(self) -> None:
+        pass
+
+    def numbers(self, reader: str, job_id: str) -> list[int]:
+        """Of all chunks that a reader was sent, in that order."""
+        return [
+            number
+            for job, first, count in self.heard.get(reader, ())
+            if job == job_id
+            for number in range(first, first + count)
+        ]
 
 
 class PlayedPipeline:
     def __init__(self, server: PlayedRedis) -> None:
         self._server = server
-        self._commands: list[Command] = []
-        self._fields: dict[int, dict[str, str]] = {}
+        self._messages: list[Published] = []
 
-    def __len__(self) -> int:
-        return len(self._commands)
+    def publish(self, channel: str, message: bytes) -> None:
+        self._messages.append((channel, message))
 
-    def xadd(self, key: str, fields: dict[str, str], *, id: str) -> None:  # noqa: A002
-        self._fields[len(self)] = fields
-        self._commands.append(("XADD", key, id))
-
-    def expire(self, key: str, seconds: int) -> None:
-        self._commands.append(("EXPIRE", key, seconds))
-
-    def execute(self, *, raise_on_error: bool) -> list[Any]:
-        assert not raise_on_error
+    async def execute(self) -> list[int]:
         server = self._server
-        server.gate.wait(5)
-        server.pipelines.append(self._commands)
+        await server.gate.wait()
+        server.pipelines.append(self._messages)
         reply = server.replies.pop(0) if server.replies else takes_all
-        answers = reply(self._commands)
-        for place, fields in self._fields.items():
-            if not isinstance(answers[place], Exception):
-                job_id = self._commands[place][1].rpartition(":")[2]
-                entry = live.open_entry(SEALER, job_id, fields)
-                server.stored.setdefault(job_id, []).append(entry)
+        answers = reply(self._messages)
+        for channel, message in self._messages:
+            reader = channel.rpartition(":")[2]
+            found = [
+                (entry.job_id, entry.first, len(entry.chunks))
+                for entry in live.open_entries(SEALER, reader, message)
+            ]
+            server.heard.setdefault(reader, []).extend(found)
         return answers
 
 
-def takes_all(commands: Sequence[Command]) -> list[Any]:
-    return ["ok"] * len(commands)
+def takes_all(messages: Sequence[Published]) -> list[int]:
+    return [1] * len(messages)
 
 
-def is_away(_: Sequence[Command]) -> list[Any]:
-    raise redis.ConnectionError("gone")
+def nobody_hears(messages: Sequence[Published]) -> list[int]:
+    return [0] * len(messages)
 
 
-def refuses(fault: Exception) -> Reply:
-    return lambda commands: [fault if name == "XADD" else 1 for name, _, _ in commands]
+def raises(fault: Exception) -> Reply:
+    def reply(_: Sequence[Published]) -> list[int]:
+        raise fault
+
+    return reply
 
 
-@pytest.fixture
-def server() -> PlayedRedis:
-    return PlayedRedis()
+class Bench:
+    """A sender at work, and the Redis that it talks to."""
+
+    def __init__(self) -> None:
+        self.server = PlayedRedis()
+        self.sender = LiveSender(self.server, SEALER)  # type: ignore[arg-type]
+
+    def follow(self, reader: str, *job_ids: str) -> None:
+        self.sender.follow(live.Follows(reader, begin=dict.fromkeys(job_ids, -1)).message())
+
+    def stream(self, job_id: str) -> Any:
+        stream = self.sender.stream(job_id)
+        stream.show()
+        return stream
 
 
-@pytest.fixture
-def sender(server: PlayedRedis, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveSender]:
+@asynccontextmanager
+async def working() -> AsyncIterator[Bench]:
+    bench = Bench()
+    bench.sender.open()
+    try:
+        yield bench
+    finally:
+        await bench.sender.aclose()
+
+
+def on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    @functools.wraps(test)
+    def run(*fixtures: Any, **named: Any) -> None:
+        asyncio.run(test(*fixtures, **named))
+
+    return run
+
+
+async def until(reached: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not reached():
+            await asyncio.sleep(0.002)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_sender, "REST_AFTER_ERROR", 0.01)
-    sender = LiveSender(server, SEALER)  # type: ignore[arg-type]
-    sender.start()
-    yield sender
-    sender.stop()
 
 
-def test_chunks_that_come_while_a_pipeline_is_under_way_are_one_entry_of_the_next(
-    server: PlayedRedis, sender: LiveSender
+@on_a_loop
+async def test_chunks_that_come_while_a_message_is_under_way_are_one_entry_of_the_next() -> None:
+    async with working() as bench:
+        bench.follow("r", "01J", "01K")
+        bench.server.gate.clear()
+        stream, other = bench.stream("01J"), bench.stream("01K")
+        stream.append(b"0")
+        await asyncio.sleep(0.01)
+        for chunk in (b"1", b"2", b"3"):
+            stream.append(chunk)
+            other.append(chunk)
+        bench.server.gate.set()
+        await until(lambda: len(bench.server.numbers("r", "01K")) == 3)
+        assert bench.server.heard == {"r": [("01J", 0, 1), ("01J", 1, 3), ("01K", 0, 3)]}
+        assert len(bench.server.pipelines) == 2
+
+
+@on_a_loop
+async def test_each_reader_has_one_message_of_what_he_follows() -> None:
+    async with working() as bench:
+        bench.follow("r", "01J", "01K")
+        bench.follow("other", "01K")
+        bench.server.gate.clear()
+        for job_id in ("01J", "01K", "01L"):
+            bench.stream(job_id).append(b"0")
+        bench.server.gate.set()
+        await until(lambda: len(bench.server.pipelines) == 1)
+        (messages,) = bench.server.pipelines
+        assert [channel for channel, _ in messages] == ["dragoman:live:r", "dragoman:live:other"]
+        assert bench.server.heard == {"r": [("01J", 0, 1), ("01K", 0, 1)], "other": [("01K", 0, 1)]}
+
+
+@on_a_loop
+async def test_what_redis_did_not_take_is_sent_when_it_is_back_each_chunk_in_its_order() -> None:
+    async with working() as bench:
+        away = raises(RedisAway("gone"))
+        bench.server.replies = [away, raises(OutOfMemoryError("full")), away]
+        bench.follow("r", "01J")
+        stream = bench.stream("01J")
+        for number in range(5):
+            stream.append(b"%d" % number)
+            await asyncio.sleep(0.01)
+        stream.end()
+        await until(lambda: bench.server.numbers("r", "01J") == [0, 1, 2, 3, 4])
+
+
+@on_a_loop
+async def test_a_reader_whom_nobody_hears_costs_no_more_until_he_speaks_again() -> None:
+    async with working() as bench:
+        bench.server.replies = [nobody_hears]
+        bench.follow("r", "01J")
+        stream = bench.stream("01J")
+        stream.append(b"0")
+        await until(lambda: len(bench.server.pipelines) == 1)
+        stream.append(b"1")
+        await asyncio.sleep(0.05)
+        assert len(bench.server.pipelines) == 1
+        bench.follow("r", "01J")
+        await until(lambda: bench.server.numbers("r", "01J") == [0, 0, 1])
+
+
+@on_a_loop
+async def test_a_defect_loses_what_it_met_and_nothing_that_follows(
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    server.gate.clear()
-    stream = sender.stream("01J", silence=60)
-    stream.append(b"0")
-    other = sender.stream("01K", silence=60)
-    for chunk in (b"1", b"2", b"3"):
-        stream.append(chunk)
-        other.append(chunk)
-    server.gate.set()
-    eventually(lambda: sum(count for _, count in server.entries("01J")) == 4, 5)
-    eventually(lambda: sum(count for _, count in server.entries("01K")) == 3, 5)
-    assert len(server.pipelines) <= 3
-    chunks = [chunk for entry in server.stored["01J"] for chunk in entry.chunks]
-    assert chunks == [b"0", b"1", b"2", b"3"]
+    async with working() as bench:
+        bench.server.replies = [raises(ValueError("a defect"))]
+        bench.follow("r", "01J")
+        stream = bench.stream("01J")
+        stream.append(b"0")
+        await until(lambda: len(bench.server.pipelines) == 1)
+        stream.append(b"1")
+        await until(lambda: bench.server.numbers("r", "01J") == [1])
+        bench.follow("r", "01J")  # as a reader does who sees the gap
+        await until(lambda: bench.server.numbers("r", "01J") == [1, 0, 1])
+    assert "live chunks are lost" in caplog.text
 
 
-def test_a_stream_outlives_a_silence_and_ends_ten_minutes_after_its_job(
-    server: PlayedRedis, sender: LiveSender
+@on_a_loop
+async def test_what_no_reader_of_ours_said_is_logged_and_passed_over(
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    stream = sender.stream("01J", silence=100.5)
-    stream.append(b"0")
-    eventually(lambda: server.entries("01J"), 5)
-    stream.append(b"1")
-    eventually(lambda: len(server.entries("01J")) == 2, 5)
-    stream.end()
-    eventually(lambda: len(server.pipelines) == 3, 5)
-    key = live.stream_key("01J")
-    assert server.pipelines == [
-        [("XADD", key, "1-0"), ("EXPIRE", key, 221)],  # 100.5 + 60 + 60
-        [("XADD", key, "2-0")],
-        [("EXPIRE", key, 60)],
-    ]
+    async with working() as bench:
+        bench.sender.follow(b'{"reader":1}')
+        bench.follow("r", "01J")
+        bench.stream("01J").append(b"0")
+        await until(lambda: bench.server.numbers("r", "01J") == [0])
+    assert "not understood" in caplog.text
 
 
-def test_a_running_streams_life_is_set_anew_from_time_to_time(server: PlayedRedis) -> None:
-    now = [0.0]
-    sender = LiveSender(server, SEALER, monotonic=lambda: now[0])  # type: ignore[arg-type]
-    sender.start()
-    stream = sender.stream("01J", silence=60)
-    for seconds in (0.0, 59.0, 61.0):
-        now[0] = seconds
-        sent = len(server.pipelines)
-        stream.append(b"x")
-        eventually(lambda: len(server.pipelines) > sent, 5)  # noqa: B023 - asked in this round
-    sender.stop()
-    assert [len(pipeline) for pipeline in server.pipelines] == [2, 1, 2]
+@on_a_loop
+async def test_a_stop_sends_what_waits() -> None:
+    async with working() as bench:
+        bench.server.gate.clear()
+        bench.follow("r", "01J")
+        stream = bench.stream("01J")
+        stream.append(b"0")
+        await asyncio.sleep(0.01)  # under way
+        stream.append(b"1")
+        stream.end()
+        bench.server.gate.set()
+        await bench.sender.aclose()
+        assert bench.server.numbers("r", "01J")[-2:] == [0, 1]
 
 
-def test_what_redis_did_not_take_is_sent_when_it_is_back_with_its_life(
-    server: PlayedRedis, sender: LiveSender
+@on_a_loop
+async def test_a_stop_does_not_wait_for_a_redis_that_is_away_or_frozen(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    server.replies = [is_away, is_away]
-    stream = sender.stream("01J", silence=60)
-    stream.append(b"0")
-    eventually(lambda: server.entries("01J") == [(0, 1)], 5)
-    key = live.stream_key("01J")
-    assert server.pipelines == [[("XADD", key, "1-0"), ("EXPIRE", key, 180)]] * 3
-
-
-def test_an_entry_that_redis_had_taken_before_the_connection_broke_is_not_sent_for_ever(
-    server: PlayedRedis, sender: LiveSender
-) -> None:
-    there_already = redis.ResponseError("The ID specified in XADD is equal or smaller than …")
-    server.replies = [is_away, refuses(there_already)]
-    stream = sender.stream("01J", silence=60)
-    stream.append(b"0")
-    eventually(lambda: len(server.pipelines) == 2, 5)
-    stream.append(b"1")
-    eventually(lambda: server.entries("01J") == [(1, 1)], 5)
-
-
-def test_a_full_redis_gets_everything_once_it_has_room(
-    server: PlayedRedis, sender: LiveSender
-) -> None:
-    server.replies = [refuses(OutOfMemoryError("used memory > maxmemory"))] * 2
-    stream = sender.stream("01J", silence=60)
-    stream.append(b"0")
-    eventually(lambda: server.entries("01J") == [(0, 1)], 5)
-    assert len(server.pipelines) == 3
-
-
-def test_a_stream_that_redis_refuses_for_good_is_given_up_and_no_other(
-    server: PlayedRedis, sender: LiveSender
-) -> None:
-    wrong = redis.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value")
-    server.replies = [refuses(wrong)]
-    bad, good = (sender.stream(job_id, silence=60) for job_id in ("01J", "01K"))
-    bad.append(b"0")
-    eventually(lambda: len(server.pipelines) == 1, 5)
-    bad.append(b"1")
-    good.append(b"0")
-    eventually(lambda: server.entries("01K") == [(0, 1)], 5)
-    assert server.entries("01J") == []
-
-
-def test_a_defect_gives_up_the_streams_it_met_and_no_other(
-    server: PlayedRedis, sender: LiveSender
-) -> None:
-    def breaks(_: Sequence[Command]) -> list[Any]:
-        raise ValueError("a defect")
-
-    server.replies = [breaks]
-    bad, good = (sender.stream(job_id, silence=60) for job_id in ("01J", "01K"))
-    bad.append(b"0")
-    eventually(lambda: len(server.pipelines) == 1, 5)
-    bad.append(b"1")
-    good.append(b"0")
-    eventually(lambda: server.entries("01K") == [(0, 1)], 5)
-    assert server.entries("01J") == []
-
-
-def test_a_stop_sends_what_waits_and_does_not_wait_for_a_redis_that_is_away(
-    server: PlayedRedis,
-) -> None:
-    sender = LiveSender(server, SEALER)  # type: ignore[arg-type]
-    stream = sender.stream("01J", silence=60)
-    stream.append(b"0")
-    sender.start()
-    sender.stop()
-    assert server.entries("01J") == [(0, 1)]
-    server.replies = [is_away] * 100
-    other = LiveSender(server, SEALER)  # type: ignore[arg-type]
-    other.stream("01K", silence=60).append(b"0")
-    other.start()
-    other.stop()
-    assert len(server.pipelines) == 2
+    monkeypatch.setattr(live_sender, "LAST_SECONDS", 0.05)
+    for frozen in (False, True):
+        async with working() as bench:
+            bench.server.replies = [raises(RedisAway("gone"))] * 100
+            if frozen:
+                bench.server.gate.clear()
+            bench.follow("r", "01J")
+            bench.stream("01J").append(b"0")
+            began = time.monotonic()
+        assert time.monotonic() - began < 1
+        assert len(bench.server.pipelines) < 3

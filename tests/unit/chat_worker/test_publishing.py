@@ -11,7 +11,7 @@ from services.chat_worker import publishing as module
 from services.chat_worker.live_queue import LiveQueue
 from services.chat_worker.publishing import Publishing
 from shared.errors import UpstreamInvalidAnswer
-from shared.live import logged_chunks
+from shared.live import Follows, logged_chunks
 from tests.unit.chat_worker.test_call import claimed
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
@@ -35,9 +35,10 @@ class Stage:
     def __init__(self, **job: Any) -> None:
         self.asked = 0
         self.queue = LiveQueue()
+        self.queue.follow(Follows("r", begin={"01J": -1}))
         self.publishing = Publishing(
             claimed(stream=True, **job),
-            self.queue.stream("01J", silence=60),
+            self.queue.stream("01J"),
             before_first=self._ask,
         )
 
@@ -54,8 +55,8 @@ class Stage:
 
     def seen(self) -> list[dict[str, Any]]:
         """What was handed to the live stream since the last look."""
-        self.queue.close()
-        return [json.loads(line) for parcel in self.queue.take() for line in parcel.entry.chunks]
+        entries = self.queue.take().entries.get("r", ())
+        return [json.loads(line) for entry in entries for line in entry.chunks]
 
 
 def test_a_chunk_keeps_all_but_what_is_ours() -> None:

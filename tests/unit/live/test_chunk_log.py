@@ -50,3 +50,39 @@ def test_a_long_log_takes_a_tenth_of_its_size_at_most() -> None:
     for number in range(3_000):
         log.append(chunk(number))
     assert len(log.packed()) < log.size / 10
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 2_000])
+def test_what_a_reader_misses_is_found_wherever_it_is(count: int) -> None:
+    log, chunks = ChunkLog(), [b'{"sequence_number":%d}' % number * 3 for number in range(count)]
+    for chunk in chunks:
+        log.append(chunk)
+    for first in {0, 1, 4, 499, 500, count - 1, count} - {-1}:
+        assert log.since(first, 1_000_000) == chunks[first:]
+        part = log.since(first, 1_000)
+        assert part == chunks[first : first + len(part)]
+        assert sum(map(len, part)) <= 1_000
+        assert len(part) >= min(14, count - first)
+    assert log.count == count
+
+
+def test_a_chunk_that_is_longer_than_what_is_asked_for_comes_alone() -> None:
+    log = ChunkLog()
+    for chunk in (b"x" * 100_000, b"y" * 100_000, b"z"):
+        log.append(chunk)
+    assert [log.since(first, 10) for first in range(4)] == [
+        [b"x" * 100_000],
+        [b"y" * 100_000],
+        [b"z"],
+        [],
+    ]
+
+
+def test_a_log_that_was_packed_goes_on() -> None:
+    log = ChunkLog()
+    log.append(b"0")
+    log.packed()
+    log.append(b"1")
+    assert log.since(0, 100) == [b"0", b"1"]
+    assert log.since(1, 100) == [b"1"]
+    assert logged_chunks(log.packed()) == [b"0", b"1"]

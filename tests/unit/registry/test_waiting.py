@@ -37,14 +37,10 @@ def looked(
 ) -> bool:
     """Whether a look that finds these rows ends the wait."""
     rows = cast(Transactions, Rows(found, meanwhile))
-    waiting = Waiting(rows, _no_redis, Silent(), cast(Retention, None), now=lambda: 0.0)
+    waiting = Waiting(rows, Silent(), cast(Retention, None), now=lambda: 0.0)
     waiting._waits[wait.job_id] = {wait}
     waiting.look()
     return bool(wait.ended.is_set())
-
-
-def _no_redis() -> Any:
-    raise AssertionError("a look needs no Redis")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +74,7 @@ def test_a_caller_who_left_while_the_database_was_away_is_not_forgotten() -> Non
             return ["job"]
 
     rows = cast(Transactions, Away())
-    waiting = Waiting(rows, _no_redis, Silent(), cast(Retention, None), now=lambda: 0.0)
+    waiting = Waiting(rows, Silent(), cast(Retention, None), now=lambda: 0.0)
     waiting.give_up("job")
     waiting.look()
     waiting.look()
