@@ -17,6 +17,7 @@ from typing import Final
 from services.chat_worker.call import Call
 from services.chat_worker.figures import ABANDONED, Figures, told_as
 from services.chat_worker.live_sender import LiveSender
+from services.chat_worker.notices import Notices
 from services.chat_worker.publishing import Publishing
 from shared.crypto import Sealer
 from shared.store.jobs import ClaimedJob, Fence, Outcome
@@ -41,6 +42,7 @@ class Engine:
         policy: OutboundPolicy,
         sealer: Sealer,
         live: LiveSender,
+        notices: Notices,
         concurrency: int,
         on_outcome: Callable[[Outcome], None],
         before_publishing: Callable[[Fence], None],
@@ -52,6 +54,7 @@ class Engine:
         self._policy = policy
         self._sealer = sealer
         self._live = live
+        self._notices = notices
         self._on_outcome = on_outcome
         self._before_publishing = before_publishing
         self._figures = figures
@@ -104,6 +107,10 @@ class Engine:
         """A reader tells which jobs it follows (`shared.live.follows`)."""
         self._post(self._live.follow, message)
 
+    def tell_ended(self, job_ids: Iterable[str]) -> None:
+        """Tell waiting requests that these jobs are terminal."""
+        self._post(self._notices.ended, list(job_ids))
+
     def abandon(self, claims: Iterable[Fence]) -> None:
         """Close these calls' connections without an outcome: the jobs are others' now."""
         self._post(self._abandon, set(claims))
@@ -119,9 +126,13 @@ class Engine:
         """Wait until no call is under way; False when `seconds` were not enough."""
         return self._idle.wait(seconds)
 
-    def stop(self) -> None:
-        """Cut off what still runs, each with its outcome, and end the thread."""
+    def cut_off(self) -> None:
+        """Cut off what still runs, each with its outcome, and send what readers follow."""
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(timeout=10)
+
+    def stop(self) -> None:
+        """End the thread: nothing runs any more, and all ends are told."""
+        asyncio.run_coroutine_threadsafe(self._notices.aclose(), self._loop).result(timeout=10)
         self._stopped = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5)

@@ -15,9 +15,10 @@ from services.chat_worker.engine import Engine
 from services.chat_worker.figures import Figures
 from services.chat_worker.keeper import Keeper
 from services.chat_worker.live_sender import LiveSender
+from services.chat_worker.notices import Notices
 from services.chat_worker.senders import Listener, Outbox
 from services.chat_worker.watchdog import Watchdog
-from shared import live, queues
+from shared import queues
 from shared.config import Settings
 from shared.crypto import Sealer
 from shared.domain import DiscoveryStatus, JobState
@@ -51,7 +52,6 @@ class ChatWorker:
         self._grace = settings.grace_seconds
         doorbell = queues.Doorbell(celery, queues.quick_redis(settings))
         self._outbox = Outbox(celery, doorbell, on_answered=lambda: self._keeper.ring())
-        self._notices = live.NoticeSender(queues.quick_redis(settings))
         policy = OutboundPolicy.from_settings(settings)
         self._figures = Figures()
         self._metrics = WorkerMetrics(settings, self._figures.registry, KIND)
@@ -62,6 +62,7 @@ class ChatWorker:
             policy=policy,
             sealer=sealer,
             live=LiveSender(queues.loop_redis(settings), sealer),
+            notices=Notices(queues.loop_redis(settings)),
             concurrency=affordable_concurrency(settings.chat_concurrency),
             on_outcome=self._ended,
             before_publishing=self._first_chunk,
@@ -102,7 +103,6 @@ class ChatWorker:
         self._keeper.start()
         self._deliveries.start()
         self._outbox.start()
-        self._notices.start()
         self._listener.start()
         self._watchdog.start()
         self._metrics.start()
@@ -114,12 +114,12 @@ class ChatWorker:
         self._deliveries.stop_claiming()
         self._wait_for_calls(until)
         self._watchdog.stop()
-        self._engine.stop()
+        self._engine.cut_off()
         self._keeper.stop()
         self._deliveries.stop(max(until - time.monotonic(), LEAST_GRACE))
         self._listener.stop()
+        self._engine.stop()
         self._outbox.stop()
-        self._notices.stop()
         self._metrics.stop()
 
     def drain(self, *, hops: int) -> None:
@@ -137,7 +137,7 @@ class ChatWorker:
 
     def ended(self, job_ids: Sequence[str], *, hooked: bool) -> None:
         """Tell waiting requests that these jobs are terminal, and have webhooks looked for."""
-        self._notices.send(live.ENDED, job_ids)
+        self._engine.tell_ended(job_ids)
         if hooked:
             self._deliveries.ring()
 

@@ -16,6 +16,7 @@ from services.registry.hearing import HEARTBEAT_SECONDS, Hearing
 from services.registry.limiting import Limiter, RequestCounts, TokenCounts
 from services.registry.metrics.figures import Figures
 from services.registry.metrics.view import Metrics
+from services.registry.notices import NoticeSender
 from services.registry.parts import Parts
 from services.registry.relay import Relay
 from services.registry.waiting import Waiting
@@ -23,7 +24,6 @@ from services.registry.watching import Watch
 from shared import ids, live
 from shared.config import Settings
 from shared.crypto import Sealer
-from shared.live import NoticeSender
 from shared.metrics import Folder, Publisher
 from shared.queues import Doorbell, listening_redis, make_celery, quick_redis
 from shared.store import refreshes

@@ -16,12 +16,12 @@ from services.registry.hearing import Hearing
 from services.registry.limiting import Limiter
 from services.registry.metrics.figures import Figures
 from services.registry.metrics.view import Metrics
+from services.registry.notices import NoticeSender
 from services.registry.relay import Relay
 from services.registry.waiting import Waiting
 from services.registry.watching import Watch
 from shared.config import Settings
 from shared.crypto import Sealer
-from shared.live import NoticeSender
 from shared.metrics import Publisher
 from shared.store.jobs import Retention
 from shared.store.refreshes import Refresh

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 class Notices(Protocol):
-    """What tells other processes (`shared.live.NoticeSender`)."""
+    """What tells other processes (`notices.NoticeSender`)."""
 
     def send(self, channel: str, job_ids: Iterable[str]) -> None:
         """Publish soon."""

@@ -17,7 +17,7 @@ from shared.live.follows import (
     Follows,
     follows_of,
 )
-from shared.live.notices import CANCELLED, ENDED, REVOKED, STREAM, NoticeSender, named_in
+from shared.live.notices import CANCELLED, ENDED, REVOKED, STREAM, named_in, notice_of
 from shared.live.parcels import Entry, channel_of, open_entries, seal_entries
 
 __all__ = [
@@ -33,11 +33,11 @@ __all__ = [
     "ChunkLog",
     "Entry",
     "Follows",
-    "NoticeSender",
     "channel_of",
     "follows_of",
     "logged_chunks",
     "named_in",
+    "notice_of",
     "open_entries",
     "seal_entries",
 ]

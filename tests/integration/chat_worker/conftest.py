@@ -20,6 +20,7 @@ from services.chat_worker.engine import Engine
 from services.chat_worker.figures import Figures
 from services.chat_worker.keeper import Keeper
 from services.chat_worker.live_sender import LiveSender
+from services.chat_worker.notices import Notices
 from services.chat_worker.senders import Listener
 from shared import config, ids, queues
 from shared.crypto import Sealer
@@ -224,6 +225,7 @@ def local_worker(bench: Bench, database: Database) -> Iterator[LocalWorker]:
         policy=OutboundPolicy.from_settings(bench.settings),
         sealer=bench.sealer,
         live=LiveSender(queues.loop_redis(bench.settings), bench.sealer),
+        notices=Notices(queues.loop_redis(bench.settings)),
         concurrency=10,
         on_outcome=lambda outcome: keeper.take(outcome),
         before_publishing=lambda claim: keeper.publish(claim),
@@ -250,9 +252,10 @@ def local_worker(bench: Bench, database: Database) -> Iterator[LocalWorker]:
         yield LocalWorker(keeper, engine)
     finally:
         keeper.stop_claiming()
-        engine.stop()
+        engine.cut_off()
         keeper.stop()
         listener.stop()
+        engine.stop()
 
 
 @pytest.fixture
