@@ -94,7 +94,7 @@ async def _measure(stage: Stage, name: str, record: Record) -> None:
     sim = {"words": scale.words, "every": scale.every, "stamped": True}
     call = side.chat(sim=sim, stream=True)
     async with load.clients() as session:
-        await asyncio.gather(*(stream(session, call) for _ in range(scale.alone)))  # warm
+        await asyncio.gather(*(stream(session, call) for _ in range(scale.streams)))  # warm
         await asyncio.sleep(scale.settle)
         before, answers = side.cpu_seconds(), load.Answers()
         async with load.measured(answers):
