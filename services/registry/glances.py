@@ -13,7 +13,10 @@ T = TypeVar("T")
 
 
 class Glances:
-    """Reads on a connection of the loop's own thread, which never waits for anybody's lock."""
+    """Reads on a connection of the loop's own thread, which never waits for anybody's lock.
+
+    It has no transaction, as on PostgreSQL: each statement of a glance sees what is there then.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -25,11 +28,8 @@ class Glances:
         self.free = False  # should anything in it wait, another one must not come between
         try:
             if self._connection is None:
-                self._connection = self._database.engine.connect()
-                with self._connection.begin():
-                    self._connection.exec_driver_sql("PRAGMA busy_timeout=0")
-            with self._connection.begin():
-                return work(self._connection)
+                self._connection = self._database.glancing()
+            return work(self._connection)
         except UNAVAILABLE:
             self.close()
             raise

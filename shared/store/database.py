@@ -25,6 +25,7 @@ from shared.store.answering import bound_answers
 
 LOCK_TIMEOUT_MS: Final = 5_000
 LOCK_LOOK_MS: Final = 1
+_PATIENCE: Final = "dragoman.patience"  # of a connection: its busy_timeout, in milliseconds
 IDLE_IN_TRANSACTION_MS: Final = 10_000
 # Three times what a statement may wait for a lock; what a service asks takes milliseconds.
 ANSWER_SECONDS: Final = 15.0
@@ -137,6 +138,12 @@ class Database:
         with self._looking.connect() as connection:
             yield connection
 
+    def glancing(self) -> sa.Connection:
+        """A connection to SQLite that never waits, each of whose statements is for itself."""
+        connection = self.engine.connect().execution_options(dragoman_glances=True)
+        connection.exec_driver_sql("PRAGMA busy_timeout=0")  # begins for good, as SQLAlchemy sees
+        return connection
+
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """A transaction that commits when the block ends, and leaves nothing when it raises."""
@@ -189,18 +196,27 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     SQLite, so this needs no sleep of Python's, which gevent has replaced in the registry.
     """
     raw: Any = connection.connection.dbapi_connection
-    if not connection.get_execution_options().get("dragoman_write", False):
-        try:
-            raw.execute("BEGIN")
-        except sqlite3.Error:
-            connection.exec_driver_sql("BEGIN")  # raises, as SQLAlchemy's error
+    options = connection.get_execution_options()
+    if options.get("dragoman_glances", False):
         return
-    raw.execute(f"PRAGMA busy_timeout={LOCK_LOOK_MS}")
-    try:
+    if options.get("dragoman_write", False):
+        _be_patient(connection, raw, LOCK_LOOK_MS)
         if not _took_write_lock(raw):
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # raises, as SQLAlchemy's error
-    finally:
-        raw.execute(f"PRAGMA busy_timeout={LOCK_TIMEOUT_MS}")
+        return
+    _be_patient(connection, raw, LOCK_TIMEOUT_MS)
+    try:
+        raw.execute("BEGIN")
+    except sqlite3.Error:
+        connection.exec_driver_sql("BEGIN")  # raises, as SQLAlchemy's error
+
+
+def _be_patient(connection: sa.Connection, raw: Any, milliseconds: int) -> None:
+    """Say how long SQLite waits by itself; whoever has the write lock meets no other."""
+    info = connection.info
+    if info.get(_PATIENCE, LOCK_TIMEOUT_MS) != milliseconds:
+        raw.execute(f"PRAGMA busy_timeout={milliseconds}")
+        info[_PATIENCE] = milliseconds
 
 
 def _took_write_lock(raw: sqlite3.Connection) -> bool:
