@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import resource
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
@@ -41,9 +40,6 @@ CONNECTIONS: Final = 4_000  # of one worker; each is a greenlet
 WANTED_FILES: Final = 8_192
 SPARE_FILES: Final = 200
 TICK_SECONDS: Final = 0.1
-# The loop is busy and the database's threads need the interpreter's lock several times for each
-# statement; Python's 5 ms would make each of them wait that long.
-SWITCH_SECONDS: Final = 0.0005
 KEEPALIVE_SECONDS: Final = 75  # longer than clients keep idle connections: a POST must not race
 DRAIN_SECONDS: Final = 10.0  # of the 15 s that the runner gives
 SILENCE_SECONDS: Final = 60  # a worker whose loop stands still for so long is replaced
@@ -91,7 +87,6 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
     def run(self) -> None:
         """Serve until told to stop."""
         server: Server = self.app
-        sys.setswitchinterval(SWITCH_SECONDS)
         serving: set[object] = set()
         self.wsgi = _counted(self.wsgi, serving)
         listeners = [
