@@ -80,7 +80,8 @@ def text(scale: Scale) -> str:
     """What is done."""
     return (
         f"{scale.streams} streams at once, each of {scale.words} words that come every "
-        f"{scale.every * 1000:g} ms, a chunk each; then {scale.alone}, one after the other."
+        f"{scale.every * 1000:g} ms, a chunk each, after as many that only warm up; then "
+        f"{scale.alone}, one after the other."
     )
 
 

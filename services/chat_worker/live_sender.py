@@ -49,7 +49,7 @@ class LiveSender:
             await asyncio.wait([self._task])
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_SECONDS):
-                while self._queue.due.is_set() and await self._send(self._queue.take()):
+                while self._queue.due.is_set() and await self._sent(self._queue.take()):
                     pass
         await self._redis.aclose()
 
@@ -69,19 +69,24 @@ class LiveSender:
             await self._queue.due.wait()
             batch = self._queue.take()
             try:
-                sent = await self._send(batch)
+                sent = await self._sent(batch)
             except asyncio.CancelledError:
                 self._queue.put_back(batch)
                 raise
-            except Exception:  # a defect of ours must not end the delivery of all that follows
-                logger.exception("live chunks are lost; readers ask again, or wait for the end")
-                sent = True
             if sent:
                 count = sum(map(len, batch.entries.values()))
                 await asyncio.sleep(min(LONGEST_PAUSE, PAUSE_PER_ENTRY * count))
             else:
                 self._queue.put_back(batch)
                 await asyncio.sleep(REST_AFTER_ERROR)
+
+    async def _sent(self, batch: Batch) -> bool:
+        """Whether this is over and done with: Redis took it, or it met a defect of ours."""
+        try:
+            return await self._send(batch)
+        except Exception:  # it must end neither the delivery of what follows nor a stop
+            logger.exception("live chunks are lost; readers ask again, or wait for the end")
+            return True
 
     async def _send(self, batch: Batch) -> bool:
         """Send one batch; whether Redis took it."""

@@ -9,12 +9,13 @@ SQLAlchemy's own; what is not on such a way uses `Connection.execute`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from shared.store.prepared_rows import Given, rows_at_once
+from shared.store.prepared_rows import Given, RowsAtOnce, rows_at_once
 
 Row = Sequence[Any]
 Statement = sa.Select[*tuple[Any, ...]] | sa.UpdateBase | sa.TextClause
@@ -90,8 +91,8 @@ class _Form:
         if "POSTCOMPILE" in self.text:
             raise TypeError("expected a statement without expanding parameters")
         self.errors: type[Exception] = dialect.loaded_dbapi.Error
-        self.rows_at_once = rows_at_once(statement, dialect)
         self._dialect = dialect
+        self._statement = statement
         self._positional: bool = compiled.positional
         names = compiled.positiontup if self._positional else compiled.binds
         self._given = [Given.of(compiled.binds[name], name, dialect) for name in names]
@@ -99,6 +100,11 @@ class _Form:
         self._converts: Sequence[tuple[int, Callable[[Any], Any]]] | None = None
         if isinstance(statement, sa.TextClause):
             self._converts = ()
+
+    @cached_property
+    def rows_at_once(self) -> RowsAtOnce | None:
+        """The form of it for many rows, where it has one."""
+        return rows_at_once(self._statement, self._dialect)
 
     def parameters(self, values: Mapping[str, Any]) -> Any:
         """What the driver takes for these values; raises KeyError for one that is missing."""

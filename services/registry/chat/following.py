@@ -173,6 +173,9 @@ class Following:
                 self._begin.update(begin)
                 gevent.sleep(REST_SECONDS)
                 self._news.set()
+            except Exception:
+                logger.exception("the workers were not told who follows")
+                gevent.sleep(REST_SECONDS)
             else:
                 if failing:
                     logger.info("live chunks are back")

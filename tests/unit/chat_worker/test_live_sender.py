@@ -31,6 +31,7 @@ class PlayedRedis:
         self.replies: list[Reply] = []
         self.pipelines: list[list[Published]] = []
         self.heard: dict[str, list[tuple[str, int, int]]] = {}  # by reader: job, first, count
+        self.asked = 0  # pipelines that are or were under way
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -61,6 +62,7 @@ class PlayedPipeline:
 
     async def execute(self) -> list[int]:
         server = self._server
+        server.asked += 1
         await server.gate.wait()
         server.pipelines.append(self._messages)
         reply = server.replies.pop(0) if server.replies else takes_all
@@ -142,7 +144,7 @@ async def test_chunks_that_come_while_a_message_is_under_way_are_one_entry_of_th
         bench.server.gate.clear()
         stream, other = bench.stream("01J"), bench.stream("01K")
         stream.append(b"0")
-        await asyncio.sleep(0.01)
+        await until(lambda: bench.server.asked == 1)
         for chunk in (b"1", b"2", b"3"):
             stream.append(chunk)
             other.append(chunk)
@@ -175,8 +177,9 @@ async def test_what_redis_did_not_take_is_sent_when_it_is_back_each_chunk_in_its
         bench.follow("r", "01J")
         stream = bench.stream("01J")
         for number in range(5):
+            sent = len(bench.server.pipelines)
             stream.append(b"%d" % number)
-            await asyncio.sleep(0.01)
+            await until(lambda: len(bench.server.pipelines) > sent)  # noqa: B023 - of this round
         stream.end()
         await until(lambda: bench.server.numbers("r", "01J") == [0, 1, 2, 3, 4])
 
@@ -214,6 +217,16 @@ async def test_a_defect_loses_what_it_met_and_nothing_that_follows(
 
 
 @on_a_loop
+async def test_a_defect_holds_up_no_stop(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+    bench.server.replies = [raises(ValueError("a defect"))]
+    bench.follow("r", "01J")
+    bench.stream("01J").append(b"0")
+    await bench.sender.aclose()
+    assert "live chunks are lost" in caplog.text
+
+
+@on_a_loop
 async def test_what_no_reader_of_ours_said_is_logged_and_passed_over(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -232,7 +245,7 @@ async def test_a_stop_sends_what_waits() -> None:
         bench.follow("r", "01J")
         stream = bench.stream("01J")
         stream.append(b"0")
-        await asyncio.sleep(0.01)  # under way
+        await until(lambda: bench.server.asked == 1)
         stream.append(b"1")
         stream.end()
         bench.server.gate.set()

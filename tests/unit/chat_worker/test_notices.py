@@ -17,11 +17,13 @@ class PlayedRedis:
     def __init__(self) -> None:
         self.gate = asyncio.Event()
         self.gate.set()
+        self.asked = asyncio.Event()
         self.fault: Exception | None = None
         self.published: list[str] = []
 
     async def publish(self, channel: str, notice: str) -> None:
         assert channel == "dragoman:ended"
+        self.asked.set()
         await self.gate.wait()
         if self.fault is not None:
             raise self.fault
@@ -41,7 +43,8 @@ def test_what_ends_while_a_notice_is_under_way_is_the_next_one() -> None:
         server, notices = made()
         server.gate.clear()
         notices.ended(["a"])
-        await asyncio.sleep(0.005)
+        async with asyncio.timeout(5):
+            await server.asked.wait()
         notices.ended(["b", "c"])
         notices.ended([])
         notices.ended(["d"])
@@ -60,7 +63,8 @@ def test_what_redis_did_not_take_is_lost_and_what_follows_is_not(
         server.fault = RedisAway("gone")
         for name in ("a", "b"):
             notices.ended([name])
-            await asyncio.sleep(0.005)
+            assert notices._task is not None
+            await notices._task
         server.fault = None
         notices.ended(["c"])
         await notices.aclose()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from shared.crypto import SealBroken, Sealer
@@ -36,9 +38,8 @@ def test_a_message_may_be_large() -> None:
         lambda _: b"v1.\xff\xfe.",
     ],
 )
-def test_what_no_worker_of_ours_wrote_does_not_open(changed: object) -> None:
+def test_what_no_worker_of_ours_wrote_does_not_open(changed: Callable[[bytes], bytes]) -> None:
     message = seal_entries(SEALER, "wrk_1", ENTRIES)
-    assert callable(changed)
     with pytest.raises(SealBroken):
         open_entries(SEALER, "wrk_1", changed(message))
 

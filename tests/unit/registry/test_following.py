@@ -53,7 +53,7 @@ class Bench:
 
     def said(self) -> list[Follows]:
         """What was said since the last look."""
-        gevent.sleep(0.01)
+        gevent.idle()
         said, self.redis.said = self.redis.said, []
         return said
 
@@ -139,7 +139,22 @@ def test_what_redis_did_not_take_is_said_when_it_is_back(
     bench.follow("a")
     assert bench.said() == []
     bench.redis.fault = None
+    gevent.sleep(0.02)  # the rest
     assert bench.said() == [Follows("r", begin={"a": -1})]
+
+
+def test_a_defect_does_not_silence_the_process_for_good(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "REST_SECONDS", 0.005)
+    bench.redis.fault = ValueError("a defect")
+    bench.follow("a")
+    assert bench.said() == []
+    bench.redis.fault = None
+    gevent.sleep(0.02)  # the rest
+    bench.follow("b")
+    assert bench.said() == [Follows("r", begin={"b": -1})]
+    assert "were not told" in caplog.text
 
 
 def test_a_worker_that_sends_what_nobody_follows_is_told_to_stop(bench: Bench) -> None:

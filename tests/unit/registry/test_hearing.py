@@ -64,7 +64,7 @@ class Bench:
             on_begin=self._begin,
         )
         self.greenlet = gevent.spawn(self.hearing._run)
-        gevent.sleep(0.01)
+        gevent.idle()
 
     def _hear(self, channel: str) -> Any:
         return lambda data: self.heard.append((channel, data))
@@ -87,7 +87,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 def test_each_message_goes_to_who_hears_its_channel(bench: Bench) -> None:
     bench.redis.say("two", b"2")
     bench.redis.say("one", b"1")
-    gevent.sleep(0.01)
+    gevent.idle()
     assert bench.heard == [("two", b"2"), ("one", b"1")]
 
 
@@ -96,7 +96,7 @@ def test_a_defect_of_one_ends_no_others_hearing(
 ) -> None:
     bench.redis.say("bad", b"x")
     bench.redis.say("one", b"1")
-    gevent.sleep(0.01)
+    gevent.idle()
     assert bench.heard == [("one", b"1")]
     assert bench.redis.subscriptions == 1
     assert "not understood" in caplog.text
@@ -114,7 +114,7 @@ def test_it_is_told_once_all_channels_are_heard_and_whenever_that_begins_again(
 def test_a_silent_redis_is_asked_and_left_when_it_does_not_answer(bench: Bench) -> None:
     for silent in (True, False, True):
         bench.redis.messages.put(SILENCE if silent else PONG)
-        gevent.sleep(0.01)
+        gevent.idle()
     assert (bench.redis.pings, bench.redis.subscriptions) == (2, 1)
     bench.redis.messages.put(SILENCE)
     gevent.sleep(0.03)
