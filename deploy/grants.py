@@ -82,6 +82,7 @@ GRANTS: Final[Mapping[str, Mapping[str, Access]]] = {
             update=(*_ENDED, "version", "metadata"),
             delete=True,
         ),
+        "job_metadata": READ,  # what writes it are triggers, with the rights of the tables' owner
         "job_attempt": Access(delete=True),
         "provider_gate": READ,
         "webhook_delivery": Access(

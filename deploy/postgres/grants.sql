@@ -36,6 +36,7 @@ GRANT SELECT ON "discovery" TO dragoman_registry;
 GRANT SELECT ON "model" TO dragoman_registry;
 GRANT SELECT, INSERT ("id", "key_id", "request_sealed", "done", "created_at") ON "provider_check" TO dragoman_registry;
 GRANT SELECT, DELETE, INSERT ("id", "owner", "key_id", "request_id", "provider_id", "model", "upstream_model", "background", "store", "service_tier", "metadata", "on_interrupt", "on_unavailable", "state", "attempt", "calls", "interrupts", "losses", "not_before", "deadline", "created_at", "version", "may_have_been_billed", "request_sealed", "route", "idempotency_key", "body_fingerprint", "stream", "include_usage", "original_sealed", "webhook_sealed"), UPDATE ("metadata", "state", "completed_at", "expires_at", "version", "error_code", "may_have_been_billed") ON "chat_job" TO dragoman_registry;
+GRANT SELECT ON "job_metadata" TO dragoman_registry;
 GRANT SELECT, DELETE ON "job_attempt" TO dragoman_registry;
 GRANT SELECT ON "provider_gate" TO dragoman_registry;
 GRANT SELECT, DELETE, INSERT ("id", "job_id", "type", "status", "next_at", "created_at") ON "webhook_delivery" TO dragoman_registry;

@@ -1,8 +1,8 @@
-"""How a list of jobs is narrowed: by an index where one serves the filter, else by looking.
+"""How a list of jobs is narrowed: by an index where one serves a filter, else by looking.
 
-One filter is served by an index, and finds its jobs among any number of others. What is asked for
-besides is looked for among those that it leaves, so many a page at most; so are `completed`, which
-nearly all are, and metadata, of which each key would need an index of its own.
+One filter is served by an index, and finds its jobs among any number of others: the one that fits
+the fewest. What is asked for besides is looked for among those that it leaves, so many a page at
+most; so is `completed`, which nearly all are.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from shared.domain import JobState
-from shared.store.schema import chat_job, provider
+from shared.store.schema import NOTED, chat_job, job_metadata, provider
 
 # Of these states few rows are left, or few among those that ended; the schema's conditions say so.
 _LIVE: Final = (JobState.QUEUED, JobState.IN_PROGRESS)
 _UNCOMPLETED: Final = (JobState.FAILED, JobState.CANCELLED)
+
+COUNTED: Final = (100, 2_000)  # jobs of each filter, in its index, where several could be served
+_WITH_JOBS: Final = job_metadata.join(chat_job, chat_job.c.id == job_metadata.c.job_id)
 
 Condition = sa.ColumnElement[bool] | sa.TextClause
 
@@ -40,25 +43,79 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Conditions that an index serves, in the order of the ids, and those to look for by rows."""
+    """Where to read ids in their order, `job_id`, by conditions that an index serves.
 
+    `source` has those rows and the jobs' own, which `others` are about: these are to look for.
+    """
+
+    job_id: sa.ColumnElement[str]
+    source: sa.FromClause
     served: Sequence[Condition]
     others: Sequence[Condition]
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A filter: how an index serves it, from which table, and how a row of a job tells it.
+
+    `exact` says that the index leaves nothing to look for.
+    """
+
+    table: sa.Table
+    served: Sequence[Condition]
+    told: Condition
+    exact: bool = True
+
+    @property
+    def job_id(self) -> sa.ColumnElement[str]:
+        return chat_job.c.id if self.table is chat_job else job_metadata.c.job_id
+
+
 def filters_of(tx: sa.Connection, wanted: Wanted) -> Filters:
-    """The conditions of a list, without those of its owner and its place."""
-    by_index = [
-        *_of_state(wanted.state, _UNCOMPLETED),
-        *([] if wanted.model is None else [chat_job.c.model == wanted.model]),
-        *_of_provider(tx, wanted.provider),
+    """The conditions of a list, without that of its place."""
+    # Literal, so that the partial indexes serve it.
+    whole = _Way(chat_job, [], sa.text("chat_job.store"))
+    ways = [
+        *(_by_row(told) for told in _of_state(wanted.state, _UNCOMPLETED)),
+        *(_of_pair(tx, key, value) for key, value in wanted.metadata.items()),
+        *([] if wanted.model is None else [_by_row(chat_job.c.model == wanted.model)]),
+        *(_by_row(told) for told in _of_provider(tx, wanted.provider)),
     ]
-    by_rows = [
-        *_of_state(wanted.state, (JobState.COMPLETED, *_LIVE)),
-        *(_noted(tx, key, value) for key, value in wanted.metadata.items()),
-    ]
-    around = _around_live(tx, wanted.state) if wanted.state in _LIVE else []
-    return Filters([*around, *by_index[:1]], [*by_index[1:], *by_rows])
+    chosen = _rarest(tx, ways, wanted.owner) if ways else whole
+    others = [way.told for way in ways if way is not chosen or not way.exact]
+    return Filters(
+        chosen.job_id,
+        chat_job if chosen.table is chat_job else _WITH_JOBS,
+        [*_narrowed(chosen, wanted.owner), *_around_live(tx, wanted.state, chosen.job_id)],
+        [*others, *_of_state(wanted.state, (JobState.COMPLETED, *_LIVE))],
+    )
+
+
+def _by_row(told: Condition) -> _Way:
+    return _Way(chat_job, [told], told)
+
+
+def _narrowed(way: _Way, owner: str | None) -> list[Condition]:
+    """What the index is asked for; it holds stored jobs only."""
+    stored = [sa.text("chat_job.store")] if way.table is chat_job else []
+    return [*stored, *way.served, *([] if owner is None else [way.table.c.owner == owner])]
+
+
+def _rarest(tx: sa.Connection, ways: Sequence[_Way], owner: str | None) -> _Way:
+    """The first of those that fit the fewest jobs, as far as is counted."""
+
+    def count(way: _Way, most: int) -> int:
+        # In order, or PostgreSQL reads all that the index has before it takes the first of them.
+        found = sa.select(way.job_id).where(*_narrowed(way, owner)).order_by(way.job_id)
+        query = sa.select(sa.func.count()).select_from(found.limit(most).subquery())
+        return int(tx.execute(query).scalar_one())
+
+    if len(ways) > 1:
+        for most in COUNTED:
+            counts = [count(way, most) for way in ways]
+            if min(counts) < most:
+                return ways[counts.index(min(counts))]
+    return ways[0]
 
 
 def _of_state(state: JobState | None, those: Sequence[JobState]) -> list[Condition]:
@@ -79,8 +136,12 @@ def _of_provider(tx: sa.Connection, named: str | None) -> list[Condition]:
     return [sa.and_(chosen, sa.text("chat_job.provider_id <> ''"))]
 
 
-def _around_live(tx: sa.Connection, state: JobState | None) -> list[Condition]:
-    """From the oldest to the youngest job in this state, of anybody."""
+def _around_live(
+    tx: sa.Connection, state: JobState | None, of: sa.ColumnElement[str]
+) -> list[Condition]:
+    """From the oldest to the youngest job in this state, of anybody; nothing for other states."""
+    if state not in _LIVE:
+        return []
     is_it = _of_state(state, _LIVE)
     if state is JobState.QUEUED:  # two looks at an index for each provider, however many wait
         of_one = sa.select(chat_job.c.id).where(*is_it, chat_job.c.provider_id == provider.c.id)
@@ -92,7 +153,13 @@ def _around_live(tx: sa.Connection, state: JobState | None) -> list[Condition]:
         job_id = chat_job.c.id + ""
         bounds = sa.select(sa.func.min(job_id), sa.func.max(job_id)).where(*is_it)
     first, last = tx.execute(bounds).one()
-    return [sa.false()] if first is None else [chat_job.c.id.between(first, last)]
+    return [sa.false()] if first is None else [of.between(first, last)]
+
+
+def _of_pair(tx: sa.Connection, key: str, value: str) -> _Way:
+    of_it = job_metadata.c
+    served = [of_it.key == key, of_it.value == value[:NOTED]]
+    return _Way(job_metadata, served, _noted(tx, key, value), exact=len(value) < NOTED)
 
 
 def _noted(tx: sa.Connection, key: str, value: str) -> sa.ColumnElement[bool]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from shared.store.jobs.filters import Condition, Wanted, filters_of
+from shared.store.jobs.filters import Filters, Wanted, filters_of
 from shared.store.jobs.read import SHOWN, job_of
 from shared.store.jobs.rows import Job
 from shared.store.prepared import Prepared
@@ -103,13 +103,7 @@ def page(
     none, where filters that no index serves fit few of the next 50,000: no more are looked at.
     """
     filters = filters_of(tx, wanted)
-    # Literal, so that the partial index serves it.
-    there: list[Condition] = [sa.text("chat_job.store"), *filters.served]
-    if wanted.owner is not None:
-        there.append(chat_job.c.owner == wanted.owner)
-    if after is not None:
-        there.append(chat_job.c.id < after if newest_first else chat_job.c.id > after)
-    found, stopped_at = _found(tx, there, filters.others, limit + 1, newest_first=newest_first)
+    found, stopped_at = _found(tx, filters, after, limit + 1, newest_first=newest_first)
     chosen: list[str] = []
     size = 0
     for job_id, length in found[:limit]:
@@ -124,22 +118,17 @@ def page(
 
 
 def _found(
-    tx: sa.Connection,
-    there: Sequence[Condition],
-    others: Sequence[Condition],
-    most: int,
-    *,
-    newest_first: bool,
+    tx: sa.Connection, filters: Filters, after: str | None, most: int, *, newest_first: bool
 ) -> tuple[Sequence[Any], str | None]:
-    """Up to `most` ids and sizes, and the last that was looked at where that was not the end.
-
-    `there` is what the databases read in the order of the ids; `others` are looked for in that.
-    """
-    job_id = chat_job.c.id
+    """Up to `most` ids and sizes, and the last that was looked at where that was not the end."""
+    job_id = filters.job_id
     order = job_id.desc() if newest_first else job_id
-    query = sa.select(job_id, sa.func.length(chat_job.c.result_sealed)).where(*there, *others)
-    query = query.order_by(order).limit(most)
-    if not others:
+    there = list(filters.served)
+    if after is not None:
+        there.append(job_id < after if newest_first else job_id > after)
+    query = sa.select(job_id, sa.func.length(chat_job.c.result_sealed)).select_from(filters.source)
+    query = query.where(*there, *filters.others).order_by(order).limit(most)
+    if not filters.others:
         return tx.execute(query).all(), None
     ahead = sa.select(job_id).where(*there).order_by(order).limit(2)
     for looks in (*(few for few in FIRST_LOOKS if few < MOST_LOOKED_AT), MOST_LOOKED_AT):

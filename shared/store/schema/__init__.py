@@ -15,8 +15,10 @@ from shared.store.schema.installation import (
 )
 from shared.store.schema.jobs import (
     LATENCY_BUCKETS,
+    NOTED,
     chat_job,
     job_attempt,
+    job_metadata,
     provider_gate,
     usage_day,
     usage_hour,
@@ -33,6 +35,7 @@ from shared.store.schema.providers import (
 
 __all__ = [
     "LATENCY_BUCKETS",
+    "NOTED",
     "api_key",
     "audit",
     "chat_job",
@@ -42,6 +45,7 @@ __all__ = [
     "event_counter",
     "installation",
     "job_attempt",
+    "job_metadata",
     "leader",
     "metadata",
     "model",

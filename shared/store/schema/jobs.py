@@ -91,6 +91,20 @@ chat_job = sa.Table(
     where("ix_chat_job_expires_at", "expires_at IS NOT NULL", "expires_at"),
 )
 
+# Writers: triggers of `chat_job`, and nobody else: a row for each pair of a stored job's metadata,
+# of a value its first `NOTED` characters.
+NOTED: Final = 100
+job_metadata = sa.Table(
+    "job_metadata",
+    metadata,
+    sa.Column("owner", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, primary_key=True),
+    sa.Column("job_id", sa.Text, primary_key=True),
+    sa.Index("ix_job_metadata_key_value", "key", "value", "job_id"),  # of all owners
+    sqlite_with_rowid=False,
+)
+
 # Writer: chat worker. The evidence and the money log: one row a claim that ended.
 job_attempt = sa.Table(
     "job_attempt",

@@ -138,6 +138,9 @@ def _lists() -> Mapping[str, Use]:
         " of an unknown provider": {"provider": NOBODY},
         " of a model": {"model": "p1/one"},
         " of an unknown model": {"model": NOBODY},
+        " with a rare note": {"metadata": {"run": "7"}},
+        " with a note that nobody made": {"metadata": {"run": NOBODY}},
+        " of a model with a rare note": {"model": "p1/one", "metadata": {"run": "7"}},
     }
     found: dict[str, Use] = {}
     for who, owner in whose.items():
