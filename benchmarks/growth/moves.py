@@ -26,7 +26,7 @@ from tests.eventually import eventually
 RETENTION: Final = Retention(stored=7 * DAY, unstored=600.0)
 BATCH: Final = 64  # jobs of a claim, and of a batch of ends
 EXPIRED: Final = 1_500  # what a purge finds
-PURGED: Final = 500  # what it deletes at a time
+PURGED: Final = 200  # what it deletes at a time
 SEALED: Final = "x" * 1_300  # of what nobody reads
 ANSWER: Final = answer("A translated letter. " * 30)
 
@@ -89,7 +89,7 @@ def counts(place: Place, taken: Taken) -> None:
 
 
 def purge(place: Place, taken: Taken, number: int) -> None:
-    """Delete jobs past their time, 500 in each transaction, which holds SQLite's write lock."""
+    """Delete jobs past their time, 200 in each transaction, which holds SQLite's write lock."""
     long_ago = time.time() - 30 * DAY - number * DAY
     bulk = Bulk(EXPIRED, long_ago, OWNERS, place.kinds, days=0.5, seed=100 + number)
     fill(place.database, bulk, lambda plain, row, column: SEALED)
