@@ -18,6 +18,7 @@ from shared import ids
 from shared.domain import JobState
 from shared.store import jobs, leases
 from shared.store.jobs import ClaimedJob, Evidence, NewJob, Outcome, Retention
+from shared.store.jobs.sweep import PURGE_BATCH
 from tests.api import CHAT, chat_body
 from tests.bulk import DAY, Bulk, fill
 from tests.bulk.rows import answer
@@ -26,7 +27,6 @@ from tests.eventually import eventually
 RETENTION: Final = Retention(stored=7 * DAY, unstored=600.0)
 BATCH: Final = 64  # jobs of a claim, and of a batch of ends
 EXPIRED: Final = 1_500  # what a purge finds
-PURGED: Final = 200  # what it deletes at a time
 SEALED: Final = "x" * 1_300  # of what nobody reads
 ANSWER: Final = answer("A translated letter. " * 30)
 
@@ -89,17 +89,17 @@ def counts(place: Place, taken: Taken) -> None:
 
 
 def purge(place: Place, taken: Taken, number: int) -> None:
-    """Delete jobs past their time, 200 in each transaction, which holds SQLite's write lock."""
+    """Delete jobs past their time, a batch in each transaction, which holds SQLite's write lock."""
     long_ago = time.time() - 30 * DAY - number * DAY
     bulk = Bulk(EXPIRED, long_ago, OWNERS, place.kinds, days=0.5, seed=100 + number)
     fill(place.database, bulk, lambda plain, row, column: SEALED)
-    deleted = PURGED
-    while deleted == PURGED:
+    deleted = PURGE_BATCH
+    while deleted == PURGE_BATCH:
         began = time.perf_counter()
         with place.database.write() as tx:
             deleted = jobs.purge(tx, now=time.time())
-        if deleted == PURGED:
-            taken.add(f"purge {PURGED} jobs", time.perf_counter() - began)
+        if deleted == PURGE_BATCH:
+            taken.add(f"purge {PURGE_BATCH} jobs", time.perf_counter() - began)
 
 
 def calls(place: Place, taken: Taken, *, connections: int, seconds: float) -> None:

@@ -94,10 +94,13 @@ _POSTGRES = (
 )
 _TRIGGERS = {"sqlite": _SQLITE, "postgresql": _POSTGRES}
 _NAMES = {
-    "sqlite": ("chat_job_noted", "chat_job_renoted", "chat_job_unnoted"),
-    "postgresql": (
-        *("chat_job_noted", "chat_job_renoted_1", "chat_job_renoted_2", "chat_job_unnoted"),
-    ),
+    "sqlite": ["chat_job_noted", "chat_job_renoted", "chat_job_unnoted"],
+    "postgresql": [
+        "chat_job_noted",
+        "chat_job_renoted_1",
+        "chat_job_renoted_2",
+        "chat_job_unnoted",
+    ],
 }
 
 

@@ -85,6 +85,8 @@ def test_jobs_run_stream_tell_their_receivers_and_are_cancelled_deleted_and_coun
     assert call(api, "POST", f"{CHAT}/{running_one}/cancel", 200)["status"] == "cancelled"
     upstream.release()
     call(api, "POST", f"{CHAT}/{streamed}", 200, json={"metadata": {"a": "b"}})
+    (noted,) = call(api, "GET", f"{CHAT}?metadata[a]=b", 200)["data"]
+    assert noted["id"] == streamed
     call(api, "DELETE", f"{CHAT}/{streamed}", 200)
     (row,) = call(api, "GET", "/v1/usage?group_by=model", 200)["data"][-1:]
     assert row["requests"] >= 4
