@@ -23,6 +23,7 @@ from shared import telemetry, webhooks
 from shared.crypto import Sealer
 from shared.errors import UpstreamFailure
 from shared.store.database import UNAVAILABLE, Database, reason_of
+from shared.tracing import Tracing
 from shared.upstream import Bounds, ConnectionLost, UpstreamClient
 from shared.upstream.policy import OutboundPolicy
 
@@ -44,11 +45,13 @@ class Deliveries:
         sealer: Sealer,
         policy: OutboundPolicy,
         figures: Figures,
+        tracing: Tracing | None = None,
         clock: Callable[[], float] = time.time,
         bounds: Bounds = TRY_BOUNDS,
     ) -> None:
         self.turns = 0
         self._policy = policy
+        self._tracing = tracing
         self._clock = clock
         self._bounds = bounds
         self._figures = figures
@@ -101,7 +104,7 @@ class Deliveries:
 
     async def _serve(self) -> None:
         self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
-        client = UpstreamClient(self._policy)
+        client = UpstreamClient(self._policy, tracing=self._tracing)
         try:
             while self._tries or self._postbox or not self._stopping:
                 await self._rest(await self._turn(client))

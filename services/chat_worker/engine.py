@@ -149,7 +149,7 @@ class Engine:
             self._loop.close()
 
     async def _open(self) -> None:
-        self._client = UpstreamClient(self._policy)
+        self._client = UpstreamClient(self._policy, tracing=self._tracing)
         self._live.open()
         self._beat()
 

@@ -56,7 +56,11 @@ class ChatWorker:
         self._figures = Figures()
         self._metrics = WorkerMetrics(settings, self._figures.registry, KIND)
         self._deliveries = Deliveries(
-            database=database, sealer=sealer, policy=policy, figures=self._figures
+            database=database,
+            sealer=sealer,
+            policy=policy,
+            figures=self._figures,
+            tracing=tracing,
         )
         self._engine = Engine(
             policy=policy,

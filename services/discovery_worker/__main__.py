@@ -35,7 +35,7 @@ def main() -> int:
         database, sealer = open_store(settings, redis, pool_size=DATABASE_CONNECTIONS)
         celery = queues.make_celery(settings, "discovery_worker")
         traces = tracing.start(os.environ, "discovery-worker")
-        discovery = Discovery(settings, database, sealer, on_crash=_end_in_order)
+        discovery = Discovery(settings, database, sealer, on_crash=_end_in_order, tracing=traces)
     except ConfigurationError as fault:
         print("\n".join(fault.faults), file=sys.stderr)  # noqa: T201 - there is no logging yet
         return EX_CONFIG

@@ -23,6 +23,7 @@ from shared.domain import DiscoveryStatus, EventType
 from shared.metrics import WorkerMetrics
 from shared.queues import blocking_redis
 from shared.store.database import UNAVAILABLE, Database
+from shared.tracing import Tracing
 from shared.upstream import UpstreamClient
 from shared.upstream.policy import OutboundPolicy
 
@@ -66,8 +67,10 @@ class Discovery:
         sealer: Sealer,
         *,
         on_crash: Callable[[], None],
+        tracing: Tracing | None = None,
     ) -> None:
         self._settings = settings
+        self._tracing = tracing
         self._sealer = sealer
         self._on_crash = on_crash
         self._ledger = Ledger(database)
@@ -142,7 +145,7 @@ class Discovery:
     async def _main(self) -> None:
         loop, stopping = asyncio.get_running_loop(), asyncio.Event()
         self._stop = lambda: _call(loop, stopping.set)
-        client = UpstreamClient(OutboundPolicy.from_settings(self._settings))
+        client = UpstreamClient(OutboundPolicy.from_settings(self._settings), tracing=self._tracing)
         scheduler = Scheduler(
             self._ledger,
             Checker(client, self._sealer),

@@ -9,7 +9,8 @@ from shared.errors import InvalidValue
 from shared.upstream import Obstacle
 
 if TYPE_CHECKING:
-    from shared.upstream.probe import Addresses, Reached
+    from shared.upstream.guard import Addresses
+    from shared.upstream.probe import Reached
 
 _SHOWN_ADDRESSES: Final = 4
 

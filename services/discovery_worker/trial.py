@@ -15,7 +15,8 @@ from shared.upstream import Bounds, DiscoveryFailure, Target
 from shared.upstream.endpoint import Endpoint, resolve
 
 if TYPE_CHECKING:
-    from shared.upstream.probe import Addresses, Reached
+    from shared.upstream.guard import Addresses
+    from shared.upstream.probe import Reached
 
 DEFAULT_CONNECT: Final = 5.0
 _MARGIN: Final = 0.5  # seconds by which a call ends before the test does, so that it can say why

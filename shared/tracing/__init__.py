@@ -10,17 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from shared.errors import ConfigurationError
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 Ended = Callable[[str], None]
+T = TypeVar("T")
 
 
 class Tracing:
     """Traces that nobody wanted: every method does nothing."""
+
+    def calls(self, transport: T) -> T:
+        """The httpx transport given, with a span for each of its calls."""
+        return transport
 
     def serve(self, app: Any) -> None:
         """Have a span for each request that this Flask application serves."""

@@ -11,12 +11,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
+import httpx
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
+from opentelemetry.instrumentation.httpx import AsyncOpenTelemetryTransport, RequestInfo
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -33,6 +34,8 @@ _NOT_TRACED: Final = "/health/,/metrics,/console/static/"
 # In the older and the newer semantic conventions (OTEL_SEMCONV_STABILITY_OPT_IN).
 _OF_URLS: Final = frozenset({"http.target", "http.url", "url.full"})
 _SPAN_BITS: Final = (1 << 64) - 1
+
+T = TypeVar("T")
 
 _next_trace: ContextVar[int | None] = ContextVar("next_trace", default=None)
 
@@ -58,7 +61,14 @@ class OpenTelemetry(Tracing):
         )
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("dragoman")
-        AioHttpClientInstrumentor().instrument(tracer_provider=self._provider, url_filter=_origin)
+
+    def calls(self, transport: T) -> T:
+        traced = AsyncOpenTelemetryTransport(
+            transport,  # type: ignore[arg-type] # httpx's, which the base class must not load
+            tracer_provider=self._provider,
+            request_hook=_show_origin,
+        )
+        return cast("T", traced)
 
     def serve(self, app: Any) -> None:
         from opentelemetry.instrumentation.flask import FlaskInstrumentor
@@ -120,6 +130,8 @@ def _complete(span: trace.Span, *_answer: object) -> None:
         span.set_attribute("url.query", "")
 
 
-def _origin(url: Any) -> str:
-    """Where a call went: the path of a webhook is its receiver's secret."""
-    return str(url.origin())
+async def _show_origin(span: trace.Span, request: RequestInfo) -> None:
+    """Leave of a URL where the call went: the path of a webhook is its receiver's secret."""
+    if isinstance(span, ReadableSpan):
+        for name in _OF_URLS & (span.attributes or {}).keys():
+            span.set_attribute(name, str(httpx.URL(str(request.url)).join("/")))

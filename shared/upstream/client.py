@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+import httpx
 import msgspec
 
 from shared.errors import UpstreamFailure
+from shared.tracing import Tracing
 from shared.upstream._contract import (
     Bounds,
     ChatAnswer,
@@ -42,20 +44,25 @@ _REQUEST_ID_CHARACTERS: Final = 128
 class UpstreamClient:
     """One a process; lives on the asyncio loop of its first call, and holds thousands at once.
 
-    `lookup` stands in for the system's resolver, `wall_clock` tells Unix seconds.
+    `tracing` sees its calls, `lookup` stands in for the system's resolver, `wall_clock` tells Unix
+    seconds.
     """
 
     def __init__(
         self,
         policy: OutboundPolicy,
         *,
+        tracing: Tracing | None = None,
         lookup: Lookup = system_lookup,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._wall_clock = wall_clock
         self._usage_refusals = UsageRefusals()
         tls = TlsContexts()
-        self._exchanger = Exchanger(GuardedTransport(policy, lookup), tls)
+        transport: httpx.AsyncBaseTransport = GuardedTransport(policy, lookup)
+        if tracing is not None:
+            transport = tracing.calls(transport)
+        self._exchanger = Exchanger(transport, tls)
         self.probe = Probe(policy, lookup, tls)  # reaches servers step by step, for tests of them
 
     async def aclose(self) -> None:

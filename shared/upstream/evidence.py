@@ -1,41 +1,32 @@
-"""What one call did so far, written by the transport's hooks and read when it ends.
-
-It travels in a context variable, because aiohttp looks names up and dials in tasks of its own:
-they inherit the context, and with it this one mutable record.
-"""
+"""What one call did so far, written on its way and read when it ends."""
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 
 @dataclass(slots=True)
 class Evidence:
     """`sent` turns true when the call got its connection, before the first byte is written.
 
-    `refusal` is the guard's verdict. `dialled` says that a new connection was tried, and
-    `connect_seconds` how long it took, DNS and TLS included; None on a kept connection.
+    `refusal` is the guard's verdict on an address. `connect_seconds` is how long a new connection
+    took, DNS and TLS included; None on a kept one.
     """
 
     on_sent: Callable[[], None]
     sent: bool = False
     refusal: str | None = None
-    dialled: bool = False
     connect_seconds: float | None = None
     transport: asyncio.Transport | None = None
 
-    def connected(self, transport: asyncio.Transport | None, seconds: float) -> None:
+    def connected(self, transport: asyncio.Transport, seconds: float | None) -> None:
         """The connection stands; what follows may reach the upstream."""
         self.transport = transport
-        if self.dialled:
-            self.connect_seconds = seconds
-        if not self.sent:
-            self.sent = True
-            self.on_sent()
+        self.connect_seconds = seconds
+        self.sent = True
+        self.on_sent()
 
     def drop_unsent(self) -> None:
         """Let go of a connection that is closing, or that still holds bytes of the request.
@@ -47,6 +38,3 @@ class Evidence:
             transport.is_closing() or transport.get_write_buffer_size() > 0
         ):
             transport.abort()
-
-
-current: Final[contextvars.ContextVar[Evidence]] = contextvars.ContextVar("upstream_evidence")

@@ -11,13 +11,14 @@ import httpx
 
 from shared.errors import UpstreamAuthenticationFailed, UpstreamTimeout
 from shared.upstream._contract import Bounds, Target
-from shared.upstream.evidence import Evidence, current
+from shared.upstream.evidence import Evidence
 from shared.upstream.limits import Limits
 from shared.upstream.reading import Call, Opened
 from shared.upstream.tls import TlsContexts
 from shared.upstream.transport import (
     CONNECT_BOUND,
     DESTINATION,
+    EVIDENCE,
     TLS_CONTEXT,
     Destination,
     destination,
@@ -78,14 +79,15 @@ class Exchanger:
 
         evidence = Evidence(sent)
         to = destination(call.url, is_webhook=call.is_webhook)
-        request = _request(call, to, target, bounds)
-        token = current.set(evidence)
+        request = _request(call, to, target, bounds, evidence)
         try:
             with contextlib.suppress(TimeoutError):
                 async with limits:
-                    return await self._bounded(request, call, to, target, limits, bounds, read)
+                    come, first_byte = await self._bounded(
+                        request, call, to, target, limits, bounds, read
+                    )
+                    return come, Timings(evidence.connect_seconds, first_byte, limits.elapsed)
         finally:
-            current.reset(token)
             evidence.drop_unsent()
         # Out here, so that no traceback leads to frames and objects that hold our headers.
         raise _expired(call, to.where, limits.phase, evidence, bounds)
@@ -99,7 +101,7 @@ class Exchanger:
         limits: Limits,
         bounds: Bounds,
         read: Callable[[Opened], Awaitable[T]],
-    ) -> tuple[T, Timings]:
+    ) -> tuple[T, float]:
         if to.https:
             request.extensions[TLS_CONTEXT] = await self._tls.context(
                 target.verify_tls, target.ca_certificate
@@ -110,10 +112,12 @@ class Exchanger:
             come = await read(Opened(response, call, target, to.where, limits, bounds))
         finally:
             await response.aclose()
-        return come, Timings(current.get().connect_seconds, first_byte, limits.elapsed)
+        return come, first_byte
 
 
-def _request(call: Call, to: Destination, target: Target, bounds: Bounds) -> httpx.Request:
+def _request(
+    call: Call, to: Destination, target: Target, bounds: Bounds, evidence: Evidence
+) -> httpx.Request:
     headers = [*_HEADERS, *call.headers]
     if call.body:
         headers.append((b"Content-Type", b"application/json"))
@@ -125,13 +129,13 @@ def _request(call: Call, to: Destination, target: Target, bounds: Bounds) -> htt
                 sent=False,
             )
         headers.append((b"Authorization", b"Bearer " + key.encode("ascii")))
-    # A stream keeps httpx from preparing headers that aiohttp adds anyway: 2 µs instead of 59.
+    # A stream keeps httpx from preparing headers that the transport adds: 2 µs instead of 59.
     return httpx.Request(
         call.method,
         to.url,
         headers=headers,
         stream=httpx.ByteStream(call.body),
-        extensions={DESTINATION: to, CONNECT_BOUND: bounds.connect},
+        extensions={DESTINATION: to, CONNECT_BOUND: bounds.connect, EVIDENCE: evidence},
     )
 
 

@@ -1,21 +1,16 @@
-"""What a broken call means: aiohttp's exceptions become classes of the error tree.
+"""What a broken call means: each step's errors become classes of the error tree.
 
-httpx-aiohttp's own mapping cannot be used: refused, DNS, TLS and reset-after-sending are all
-`ConnectTimeout` there, and `ClientResponseError` escapes raw.
-
-Not sent is exactly `ClientConnectorError` with its children, `ConnectionTimeoutError` and the
-guard's refusal; the evidence of the hooks has the last word.
+Not sent is exactly what ended before the call had its connection: NotConnected, and the guard's
+refusal.
 """
 
 from __future__ import annotations
 
+import enum
 import os
 import socket
 import ssl
 from typing import Final, TypeAlias
-
-import aiohttp
-from aiohttp.http_exceptions import BadStatusLine, LineTooLong
 
 from shared.errors import (
     OutboundForbidden,
@@ -29,78 +24,97 @@ from shared.errors import (
 from shared.upstream._contract import ConnectionLost
 from shared.upstream.evidence import Evidence
 from shared.upstream.guard import ForbiddenAddress
+from shared.upstream.incoming import NO_STATUS_LINE, ConnectionEnded, RuleBroken
 
 Failure: TypeAlias = UpstreamFailure | ConnectionLost
 
-_NO_STATUS_LINE: Final = "no status line"
+
+# What `inside_the_body` makes of a fault.
+BODY_FAULTS: Final = (UpstreamStreamBroken, UpstreamInvalidAnswer)
 
 
-def before_the_head(error: Exception, evidence: Evidence, *, where: str, https: bool) -> Failure:
-    """The failure of a call that got no answer; `where` is host:port."""
-    sent = evidence.sent
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else None
+class Step(enum.Enum):
+    """A step towards a connection."""
+
+    LOOKUP = enum.auto()
+    DIAL = enum.auto()
+    TLS = enum.auto()
+
+
+class NotConnected(Exception):
+    """No connection came about: where it failed, and how."""
+
+    def __init__(self, step: Step, cause: OSError) -> None:
+        super().__init__(step, cause)
+        self.step = step
+        self.cause = cause
+
+
+def not_connected(
+    error: NotConnected | TimeoutError, evidence: Evidence, *, where: str, https: bool
+) -> UpstreamFailure:
+    """The failure of a call that got no connection; `where` is host:port."""
+    cause = error.cause if isinstance(error, NotConnected) else None
     refusal = cause.reason if isinstance(cause, ForbiddenAddress) else evidence.refusal
     if refusal is not None:
         return OutboundForbidden(
-            f"Expected an address that may be called, but {refusal}.", sent=sent
+            f"Expected an address that may be called, but {refusal}.", sent=False
         )
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
+    if not isinstance(error, NotConnected):
         return UpstreamTimeout(
             f"Expected a connection to {where} within the connect timeout, got none; check that "
             "the server runs and that nothing drops its packets.",
-            sent=sent,
+            sent=False,
             phase="connect",
         )
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
+    if error.step is Step.LOOKUP:
         return UpstreamUnreachable(
             f"Expected {where} to have an address, but the name does not resolve "
             f"({words(cause)}); check the endpoint's spelling.",
-            sent=sent,
+            sent=False,
         )
-    if cause is not None:
-        if https and not isinstance(cause, ConnectionRefusedError):
-            tls = _tls_fault(cause)
-            if tls is not None:
-                return UpstreamTlsFailed(
-                    f"Expected a TLS connection to {where}, got {tls}.", sent=sent
-                )
-        return UpstreamUnreachable(
-            f"Expected a connection to {where}, got: {words(cause)}; check that the server runs "
-            "and listens there.",
-            sent=sent,
-        )
-    if isinstance(error, aiohttp.ClientResponseError):
-        rule = _rule_broken(error)
-        no_http = rule == _NO_STATUS_LINE and not https
-        hint = "; if the server speaks TLS, use https" if no_http else ""
-        return UpstreamInvalidAnswer(
-            f"Expected an HTTP answer from {where}, got bytes that break its rules ({rule}){hint}.",
-            sent=sent,
-            may_have_been_billed=sent,
-        )
-    if not sent:
-        return UpstreamUnreachable(
-            f"Expected a connection to {where}, got: {type(error).__name__}.", sent=False
-        )
-    return ConnectionLost(
-        f"Expected an answer from {where}, but the connection was lost after the request was sent "
-        f"({type(error).__name__})."
+    # A reset may overtake the news that the connection stands.
+    stood = error.step is Step.TLS or not isinstance(cause, ConnectionRefusedError)
+    if https and stood and (tls := _tls_fault(error.cause)) is not None:
+        return UpstreamTlsFailed(f"Expected a TLS connection to {where}, got {tls}.", sent=False)
+    return UpstreamUnreachable(
+        f"Expected a connection to {where}, got: {words(cause)}; check that the server runs "
+        "and listens there.",
+        sent=False,
     )
 
 
-def _rule_broken(error: BaseException) -> str:
-    """Which rule of HTTP, by the class of the parser's own error; its words hold the upstream's."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    if isinstance(error, LineTooLong):
-        return "a line that is too long"
-    return _NO_STATUS_LINE if isinstance(error, BadStatusLine) else "a faulty head"
+def before_the_head(
+    error: RuleBroken | ConnectionEnded, *, where: str, https: bool
+) -> UpstreamInvalidAnswer | ConnectionLost:
+    """The failure of a call that was sent and got no answer."""
+    if isinstance(error, RuleBroken):
+        return _no_http(error, where=where, https=https)
+    return ConnectionLost(
+        f"Expected an answer from {where}, but the connection was lost after the request was sent "
+        f"({error})."
+    )
 
 
-def inside_the_body(error: Exception, *, where: str) -> UpstreamStreamBroken:
+def inside_the_body(
+    error: RuleBroken | ConnectionEnded, *, where: str, https: bool
+) -> UpstreamInvalidAnswer | UpstreamStreamBroken:
     """The failure of a call whose answer had begun."""
+    if isinstance(error, RuleBroken):
+        return _no_http(error, where=where, https=https)
     return UpstreamStreamBroken(
-        f"Expected the whole answer from {where}, but it broke off ({type(error).__name__}).",
+        f"Expected the whole answer from {where}, but it broke off ({error}).",
+        sent=True,
+        may_have_been_billed=True,
+    )
+
+
+def _no_http(error: RuleBroken, *, where: str, https: bool) -> UpstreamInvalidAnswer:
+    no_http = error.rule == NO_STATUS_LINE and not https
+    hint = "; if the server speaks TLS, use https" if no_http else ""
+    return UpstreamInvalidAnswer(
+        f"Expected an HTTP answer from {where}, got bytes that break its rules "
+        f"({error.rule}){hint}.",
         sent=True,
         may_have_been_billed=True,
     )
@@ -136,6 +150,6 @@ def _tls_fault(cause: OSError) -> str | None:
         if cause.reason == "WRONG_VERSION_NUMBER":
             return "an answer that is no TLS; if the server speaks plain HTTP, use http://"
         return f"a failed handshake ({cause.reason or type(cause).__name__})"
-    if isinstance(cause, ConnectionError):  # a refusal was ruled out: TCP stood already
+    if isinstance(cause, ConnectionError):  # TCP stood already
         return "a connection closed during the handshake"
     return None

@@ -1,6 +1,6 @@
 """One timeout for a whole call, moved from bound to bound as the call proceeds.
 
-httpx's and aiohttp's own read timeouts restart with every byte, so that headers dripping in keep a
+Timeouts that restart with every byte, as HTTP clients have them, let headers that drip in keep a
 call alive for ever (12.4 s were measured at a bound of 0.5 s).
 """
 
@@ -38,7 +38,12 @@ class Limits:
         return self._end - self._loop.time()
 
     def allow(self, phase: str, seconds: float) -> None:
-        """From now on this bound runs, or what is left of the whole, whichever ends first."""
+        """From now on this bound runs, or what is left of the whole, whichever ends first.
+
+        Once one ran out nothing moves any more.
+        """
+        if self._timeout.expired():
+            return
         when = self._loop.time() + seconds
         if phase == self.phase and when - self._until < seconds * _SLACK:
             return  # a fast stream would otherwise move a timer for each of its chunks

@@ -12,18 +12,20 @@ import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 from shared.errors import UpstreamTlsFailed
 from shared.upstream._contract import Obstacle
 from shared.upstream.addresses import LOOPBACK, inside, parse
 from shared.upstream.failures import words
 from shared.upstream.guard import (
+    Addresses,
     AddressInfo,
     ForbiddenAddress,
     GuardedResolver,
     Lookup,
     guarded_sockets,
+    literal_address,
 )
 from shared.upstream.obstacles import (
     ASK_NAME_SERVER,
@@ -42,8 +44,6 @@ from shared.upstream.policy import OutboundPolicy
 from shared.upstream.tls import TlsContexts
 
 _TOLD_ADDRESSES: Final = 4
-
-Addresses: TypeAlias = Sequence[AddressInfo]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +89,12 @@ class Probe:
             ) from None
 
     async def _addresses(self, host: str, port: int) -> Addresses:
-        literal = parse(host)
+        literal = literal_address(host, port)
         if literal is None:
-            found = await self._resolver.resolve(host, port)
-            return [_address(one["family"], one["host"], port) for one in found]
+            return await self._resolver.resolve(host, port)
         if (refusal := self._policy.refusal(host, port)) is not None:
             raise ForbiddenAddress(refusal)
-        return [_address(socket.AF_INET6 if literal.version == 6 else socket.AF_INET, host, port)]
+        return [literal]
 
     async def connect(self, addresses: Addresses, *, seconds: float) -> Reached:
         """A connection to the first address that takes one; they share the time evenly.
@@ -178,11 +177,6 @@ class Probe:
         agreed = transport.get_extra_info("ssl_object")
         transport.abort()
         return str(agreed.version())
-
-
-def _address(family: int, address: str, port: int) -> AddressInfo:
-    where = (address, port, 0, 0) if family == socket.AF_INET6 else (address, port)
-    return (family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", where)
 
 
 def _unconnected(failures: Sequence[tuple[str, OSError]], seconds: float) -> Obstacle:

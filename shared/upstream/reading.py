@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
 import httpx
 
-from shared.errors import UpstreamStreamBroken
 from shared.upstream._contract import Bounds, Target
 from shared.upstream.answers import NO_JSON, RawAnswer, media_type, unusable
+from shared.upstream.failures import BODY_FAULTS
 from shared.upstream.limits import Limits
-from shared.upstream.transport import PIECES
+from shared.upstream.transport import PIECES, Body
 from shared.upstream.upstream_text import Concealer
 
 _ERROR_BYTES: Final = 64 * 1024
@@ -51,9 +50,9 @@ class Opened:
     bounds: Bounds
 
     @property
-    def pieces(self) -> AsyncIterator[bytes]:
+    def pieces(self) -> Body:
         """The body as it comes; always the same iterator."""
-        pieces: AsyncIterator[bytes] = self.response.extensions[PIECES]
+        pieces: Body = self.response.extensions[PIECES]
         return pieces
 
     @property
@@ -105,7 +104,7 @@ async def acknowledged(opened: Opened) -> int:
     limits = opened.limits
     left = limits.rest
     limits.allow("total", left)
-    with contextlib.suppress(TimeoutError, UpstreamStreamBroken):
+    with contextlib.suppress(TimeoutError, *BODY_FAULTS):
         async with asyncio.timeout(min(_RECEIPT_SECONDS, left / 2)):
             size = 0
             async for piece in opened.pieces:
@@ -136,7 +135,7 @@ async def _what_comes(opened: Opened) -> bytes:
     """The beginning of an error's body; one that breaks off or stalls does not hide the status."""
     opened.limits.allow("total", opened.limits.rest)
     text = bytearray()
-    with contextlib.suppress(TimeoutError, UpstreamStreamBroken):
+    with contextlib.suppress(TimeoutError, *BODY_FAULTS):
         async with asyncio.timeout(min(_ERROR_SECONDS, opened.bounds.idle)):
             async for piece in opened.pieces:
                 text += piece

@@ -24,7 +24,7 @@ from shared.upstream.answers import (
     unusable,
 )
 from shared.upstream.event_stream import MAX_LINE, Event, EventParser, LineTooLong
-from shared.upstream.failures import without_an_end
+from shared.upstream.failures import BODY_FAULTS, without_an_end
 from shared.upstream.reading import Opened, whole
 from shared.upstream.upstream_text import Concealer
 
@@ -39,7 +39,6 @@ PLAIN_BRACKETS: Final = 4  # of a chunk without log probabilities: itself, choic
 _DONE: Final = b"[DONE]"
 # data, event, id, retry, and comments; JSON starts with none of these bytes
 _FIELD_STARTS: Final = frozenset({b"d", b"e", b"i", b"r", b":"})
-_LARGE_PIECE: Final = 4096  # bytes; after it other calls get their turn
 _SECONDS_AFTER_DONE: Final = 0.05
 
 
@@ -113,8 +112,8 @@ class _Stream:
         self._take(self.begun)
         try:
             async with self._patience:
-                while not self._done and self._failure is None and await self._next():
-                    self._set_bounds()
+                if not self._is_over:
+                    await self._opened.pieces.hand_over(self._next)
         except (TimeoutError, UpstreamStreamBroken):
             if not self._complete:
                 raise
@@ -134,18 +133,22 @@ class _Stream:
             return without_an_end(where=self._opened.where, chunks=self._chunks)
         return None if self._chunks else unusable(self._head, "a stream without a chunk")
 
-    async def _next(self) -> bool:
-        """Take the next piece; False at the end."""
-        piece = await anext(self._opened.pieces, None)
-        if piece is None:
-            return False
+    @property
+    def _is_over(self) -> bool:
+        """Whether nothing more is to be read: [DONE] came, or something failed."""
+        return self._done or self._failure is not None
+
+    def _next(self, piece: bytes) -> bool:
+        """Take the next piece; False when no more is wanted."""
         self._take(piece)
-        if len(piece) > _LARGE_PIECE:
-            await asyncio.sleep(0)
-        return True
+        if not self._is_over:
+            self._set_bounds()
+        return not self._is_over
 
     def _set_bounds(self) -> None:
         limits, idle = self._opened.limits, self._opened.bounds.idle
+        if self._patience.expired():
+            return
         if self._complete:  # usage and [DONE] may follow, and need not
             limits.allow("total", limits.rest)
             self._patience.reschedule(asyncio.get_running_loop().time() + idle)
@@ -157,7 +160,7 @@ class _Stream:
     async def _read_out(self) -> None:
         """Read to the end of the body, which follows [DONE] at once, to keep the connection."""
         self._opened.limits.allow("total", self._opened.limits.rest)
-        with contextlib.suppress(TimeoutError, UpstreamStreamBroken):
+        with contextlib.suppress(TimeoutError, *BODY_FAULTS):
             async with asyncio.timeout(_SECONDS_AFTER_DONE):
                 async for _piece in self._opened.pieces:
                     pass

@@ -159,9 +159,8 @@ BEHAVIOURS: Final[dict[str, tuple[Script, Expected]]] = {
         NOT_HTTP,
     ),
     "sends a bad chunk size later": (
-        # aiohttp 3.14 closes the connection and leaves the body's reader waiting: our bound ends it
         later(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"zz\r\n{}\r\n"),
-        Expected(UpstreamTimeout, billed=True, phase="idle"),
+        NOT_HTTP,
     ),
     "leaves the last chunk out": (
         answering(HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"),

@@ -49,7 +49,8 @@ def test_a_chat_sends_exactly_the_body_and_these_headers() -> None:
 
 def test_without_a_key_there_is_no_authorization_header() -> None:
     async def main() -> None:
-        async with serving(answering(http(200, GOOD))) as stage, client() as calling:
+        closing = http(200, GOOD, "application/json", "Connection: close")
+        async with serving(answering(closing)) as stage, client() as calling:
             at = target(f"http://127.0.0.1:{stage.port}")
             await calling.chat(at, BODY, SHORT)
             with pytest.raises(DiscoveryFailure):

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from shared.errors import OutboundForbidden, UpstreamRefused
-from shared.upstream import DiscoveryFailure, transport
+from shared.upstream import DiscoveryFailure
+from shared.upstream import names as kept_names
 from shared.upstream.guard import AddressInfo
 from shared.upstream.policy import OutboundPolicy
 from tests.contract.upstream.behaviours import GOOD
@@ -51,7 +52,7 @@ def test_a_name_that_is_public_first_and_loopback_then_is_refused_then(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Without our cache of 30 s, so that every call asks the DNS again."""
-    monkeypatch.setattr(transport, "_DNS_CACHE_SECONDS", 0)
+    monkeypatch.setattr(kept_names, "_DNS_CACHE_SECONDS", 0)
     answers = Answers([PUBLIC], [FORBIDDEN])
 
     async def main() -> None:
@@ -172,7 +173,7 @@ def test_no_redirect_is_followed(status: int, location: str, forbidden: Trap) ->
         headers: list[str] = []
 
         async def redirecting(wire: object) -> None:
-            await answering(http(status, b"", "text/plain", *headers))(wire)  # type: ignore[arg-type]
+            await answering(http(status, b"", "text/plain", "Connection: close", *headers))(wire)  # type: ignore[arg-type]
 
         async with serving(redirecting) as stage:
             to = location.format(port=forbidden.port, own=stage.port)

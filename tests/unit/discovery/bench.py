@@ -25,8 +25,8 @@ from shared.upstream import (
     Obstacle,
     Target,
 )
-from shared.upstream.guard import AddressInfo
-from shared.upstream.probe import Addresses, Reached
+from shared.upstream.guard import Addresses, AddressInfo
+from shared.upstream.probe import Reached
 
 RIGHT = Secret("sk-right")
 MODELS = ModelList((ListedModel("m-1", None, None, 4096, {}),), 0)

@@ -162,7 +162,7 @@ def test_whatever_a_name_server_answers_nothing_forbidden_is_dialled(found: Sequ
     async def resolved() -> list[str]:
         resolver = GuardedResolver(CLOSED, lambda *_: infos)
         try:
-            return [result["host"] for result in await resolver.resolve("name.test", 80)]
+            return [info[4][0] for info in await resolver.resolve("name.test", 80)]
         finally:
             await resolver.close()
 

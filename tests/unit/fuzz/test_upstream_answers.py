@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -59,9 +59,21 @@ def streamed(parts: list[bytes]) -> tuple[list[Any], str]:
     """The chunks that a stream in these pieces hands over, and its end: a failure, or none."""
     chunks: list[Any] = []
 
-    async def body() -> AsyncIterator[bytes]:
-        for part in parts:
-            yield part
+    class Pieces(AsyncIterator[bytes]):
+        """A body as the transport's: handed over piece by piece, or iterated."""
+
+        def __init__(self) -> None:
+            self._rest = iter(parts)
+
+        async def __anext__(self) -> bytes:
+            for part in self._rest:
+                return part
+            raise StopAsyncIteration
+
+        async def hand_over(self, take: Callable[[bytes], bool]) -> None:
+            for part in self._rest:
+                if not take(part):
+                    return
 
     async def read() -> str:
         limits = SimpleNamespace(allow=lambda *_: None, rest=60.0, elapsed=0.0)
@@ -71,7 +83,7 @@ def streamed(parts: list[bytes]) -> tuple[list[Any], str]:
             target=SimpleNamespace(api_key=None),
             bounds=SimpleNamespace(idle=60.0),
             limits=limits,
-            pieces=body(),
+            pieces=Pieces(),
             where="h:1",
         )
         try:

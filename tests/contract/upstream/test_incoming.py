@@ -1,0 +1,176 @@
+"""An answer while it comes: who waits for whom, and when a piece is handed over."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from shared.upstream.incoming import ConnectionEnded, Incoming
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+
+
+class Transport(asyncio.ReadTransport):
+    """Remembers whether it reads."""
+
+    reading = True
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+
+def with_incoming(check: Callable[[Incoming, Transport], Awaitable[None]]) -> None:
+    async def main() -> None:
+        transport = Transport()
+        await check(Incoming(asyncio.get_running_loop(), transport), transport)
+
+    asyncio.run(main())
+
+
+def feed(incoming: Incoming, data: bytes) -> None:
+    incoming.feed(memoryview(data))
+
+
+def test_the_peer_waits_while_128_kib_are_not_read() -> None:
+    async def check(incoming: Incoming, transport: Transport) -> None:
+        feed(incoming, HEAD % 2**20)
+        await incoming.head
+        for _ in range(4):
+            assert transport.reading
+            feed(incoming, b"x" * 2**15)
+        assert not transport.reading
+        assert len(await anext(incoming)) == 2**15
+        assert transport.reading
+
+    with_incoming(check)
+
+
+def test_pieces_are_handed_over_the_moment_they_come() -> None:
+    async def check(incoming: Incoming, transport: Transport) -> None:
+        feed(incoming, HEAD % 6 + b"ab")
+        await incoming.head
+        taken: list[bytes] = []
+
+        def take(piece: bytes) -> bool:
+            taken.append(piece)
+            return True
+
+        reading = asyncio.ensure_future(incoming.hand_over(take))
+        await asyncio.sleep(0)
+        assert taken == [b"ab"]
+        feed(incoming, b"cd")
+        assert taken == [b"ab", b"cd"]
+        assert not reading.done()
+        feed(incoming, b"ef")
+        await reading
+        assert taken == [b"ab", b"cd", b"ef"]
+
+    with_incoming(check)
+
+
+def test_whoever_has_enough_is_handed_no_more() -> None:
+    async def check(incoming: Incoming, transport: Transport) -> None:
+        feed(incoming, HEAD % 6)
+        taken: list[bytes] = []
+
+        def take(piece: bytes) -> bool:
+            taken.append(piece)
+            return False
+
+        reading = asyncio.ensure_future(incoming.hand_over(take))
+        await asyncio.sleep(0)
+        feed(incoming, b"ab")
+        feed(incoming, b"cd")
+        await reading
+        assert taken == [b"ab"]
+        assert await anext(incoming) == b"cd"
+
+    with_incoming(check)
+
+
+def test_whoever_gave_up_is_handed_nothing() -> None:
+    """Its time ran out in the same turn of the loop in which the piece comes."""
+
+    async def check(incoming: Incoming, transport: Transport) -> None:
+        feed(incoming, HEAD % 6)
+        taken: list[bytes] = []
+
+        def take(piece: bytes) -> bool:
+            taken.append(piece)
+            return True
+
+        reading = asyncio.ensure_future(incoming.hand_over(take))
+        await asyncio.sleep(0)
+        reading.cancel()
+        feed(incoming, b"ab")
+        assert taken == []
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+
+    with_incoming(check)
+
+
+def test_what_the_reader_raises_ends_its_reading() -> None:
+    async def check(incoming: Incoming, transport: Transport) -> None:
+        feed(incoming, HEAD % 6)
+
+        def take(piece: bytes) -> bool:
+            raise LookupError(piece.decode())
+
+        reading = asyncio.ensure_future(incoming.hand_over(take))
+        await asyncio.sleep(0)
+        feed(incoming, b"ab")
+        with pytest.raises(LookupError, match="ab"):
+            await reading
+
+    with_incoming(check)
+
+
+@pytest.mark.parametrize("handed_over", [False, True])
+def test_a_body_that_breaks_off_is_told_after_its_pieces(handed_over: bool) -> None:
+    async def check(incoming: Incoming, transport: Transport) -> None:
+        feed(incoming, HEAD % 6 + b"ab")
+        incoming.end("closed by the server", in_order=True)
+        taken: list[bytes] = []
+
+        def take(piece: bytes) -> bool:
+            taken.append(piece)
+            return True
+
+        async def read() -> None:
+            async for piece in incoming:
+                take(piece)
+
+        with pytest.raises(ConnectionEnded, match="closed by the server"):
+            await (incoming.hand_over(take) if handed_over else read())
+        assert taken == [b"ab"]
+
+    with_incoming(check)
+
+
+def test_an_answer_that_was_read_waits_for_no_collector() -> None:
+    """It and its parser hold each other, with all headers; thousands a minute would wait."""
+
+    async def check(incoming: Incoming, transport: Transport) -> None:
+        feed(incoming, HEAD % 2 + b"ab")
+        assert [piece async for piece in incoming] == [b"ab"]
+
+    async def main() -> None:
+        incoming = Incoming(asyncio.get_running_loop(), Transport())
+        await check(incoming, Transport())
+        gone = weakref.ref(incoming)
+        del incoming
+        assert gone() is None
+
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()
