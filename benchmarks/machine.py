@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("celery", "redis", "flask", "gevent", "gunicorn", "aiohttp", "sqlalchemy")
+PACKAGES = ("celery", "redis", "flask", "gevent", "gunicorn", "httptools", "sqlalchemy")
 
 
 def description(*, litellm: bool = False) -> list[str]:

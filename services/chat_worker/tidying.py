@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from services.chat_worker.incarnation import Incarnation
-from shared.store import jobs, leases
+from shared.store import jobs, leases, usage
 from shared.store.database import UNAVAILABLE, Database, reason_of
 from shared.store.jobs import Retention, Swept
 
@@ -96,8 +96,12 @@ class Tidying:
         return bool(swept.requeued)
 
     def _purge_batch(self) -> bool:
+        """One short transaction; True when there may be more to do."""
         with self._database.write() as tx:
-            return jobs.purge(tx, now=self._clock()) > 0
+            if jobs.purge(tx, now=self._clock()):
+                return True
+        with self._database.write() as tx:
+            return usage.purge(tx, now=self._clock())
 
 
 def _tell(swept: Swept) -> None:

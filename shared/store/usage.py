@@ -225,8 +225,8 @@ def percentile(counts: Sequence[int], share: float) -> float | None:
     return BOUNDS[-1]
 
 
-def purge(tx: sa.Connection, *, now: float) -> None:
-    """Forget totals of more than 400 days ago, and add up a day that is over."""
+def purge(tx: sa.Connection, *, now: float) -> bool:
+    """Forget totals of more than 400 days ago and add up a day that is over; whether one was."""
     tx.execute(sa.delete(usage_hour).where(usage_hour.c.hour < ceil(now - KEPT_SECONDS)))
     usage_days.purge(tx, before=now - KEPT_SECONDS)
-    usage_days.add_up(tx, now=now)
+    return usage_days.add_up(tx, now=now)

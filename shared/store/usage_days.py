@@ -1,7 +1,7 @@
 """Totals of whole days, added up from those of the hours: a month of them is read at once.
 
-The chat worker's purge adds up a day when it has been over for six hours, one each time; the hours
-stay. Days are those of UTC. Only a clock that is behind adds to an hour that is over.
+The chat worker's purge adds up a day when it has been over for six hours, one in a transaction; the
+hours stay. Days are those of UTC. Only a clock that is behind adds to an hour that is over.
 """
 
 from __future__ import annotations
@@ -74,16 +74,18 @@ def _added_up(tx: sa.Connection) -> int:
     return 0 if newest is None else int(newest) + DAY
 
 
-def add_up(tx: sa.Connection, *, now: float) -> None:
-    """Add up the oldest day that is over and was not added up yet, if there is one."""
+def add_up(tx: sa.Connection, *, now: float) -> bool:
+    """Add up the oldest day that is over and was not added up yet; whether there was one."""
     oldest = tx.execute(
         sa.select(sa.func.min(usage_hour.c.hour)).where(usage_hour.c.hour >= _added_up(tx))
     ).scalar()
     if oldest is None:
-        return
+        return False
     day = int(oldest) // DAY * DAY
-    if day + DAY + SETTLED_SECONDS <= now:
+    is_over = day + DAY + SETTLED_SECONDS <= now
+    if is_over:
         tx.execute(_ADD_UP[tx.dialect.name], {"day": day, "end": day + DAY})
+    return is_over
 
 
 def purge(tx: sa.Connection, *, before: float) -> None:

@@ -1,8 +1,8 @@
 """Calling providers: the endpoint resolver, the outbound policy and guard, and the one client.
 
 This page is the contract; the modules behind it are its own, except `endpoint` and `policy`, which
-the registry uses too. They import neither httpx nor aiohttp, and so this page must not: the client
-is loaded when it is first asked for.
+the registry uses too. They import neither httpx nor httptools, and so this page must not: the
+client is loaded when it is first asked for.
 """
 
 from __future__ import annotations

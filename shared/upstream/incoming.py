@@ -180,9 +180,9 @@ class Incoming(AsyncIterator[bytes]):
             return
         self.status = status
         self._framing = 0
-        self._until_the_end = status not in _BODILESS and not any(
-            name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self.headers
-        )
+        given = {name.lower(): value for name, value in self.headers}
+        chunked = given.get(b"transfer-encoding", b"").lower().endswith(b"chunked")
+        self._until_the_end = not (chunked or b"content-length" in given or status in _BODILESS)
 
     def on_body(self, data: bytes) -> None:
         """Called by the parser."""

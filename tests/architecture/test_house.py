@@ -52,10 +52,9 @@ def test_only_entry_points_read_the_environment() -> None:
 
 def test_only_upstream_calls_out() -> None:
     """Every outgoing call passes the guard; `demo` and the CLI talk to the registry as clients."""
+    imports = re.compile(r"^\s*(import|from) (httpx|httptools|aiohttp|requests)\b", re.M)
     callers = [
-        relative(path)
-        for path in product_files()
-        if re.search(r"^\s*(import|from) (httpx|aiohttp|requests)\b", path.read_text("utf-8"), re.M)
+        relative(path) for path in product_files() if imports.search(path.read_text("utf-8"))
     ]
     allowed = ("shared/upstream/", "deploy/", "cli/", "benchmarks/")
     assert [name for name in callers if not name.startswith(allowed)] == []

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from shared.domain import MAX_CALLS, MAX_LOSSES, TERMINAL, JobState, OnInterrupt
 from shared.errors import DeadlineExceeded, Interrupted, Poisoned
-from shared.store import deliveries, leases, usage
+from shared.store import deliveries, leases
 from shared.store.jobs.ends import end
 from shared.store.jobs.rows import Retention, Swept
 from shared.store.schema import chat_job, job_attempt, provider_gate, worker
@@ -133,11 +133,10 @@ def release_held(tx: sa.Connection, worker_id: str) -> Sequence[str]:
 
 
 def purge(tx: sa.Connection, *, now: float) -> int:
-    """Delete up to 500 ended jobs past their time, with their attempts; returns how many.
+    """Delete up to PURGE_BATCH ended jobs past their time, with their attempts; returns how many.
 
-    A job whose webhook is still to be delivered stays. Totals of usage past their time go as well.
+    A job whose webhook is still to be delivered stays.
     """
-    usage.purge(tx, now=now)
     expired = (
         sa.select(chat_job.c.id)
         .where(

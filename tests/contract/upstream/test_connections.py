@@ -115,7 +115,7 @@ def test_a_kept_connection_that_the_server_ended_is_not_used_again(parting: byte
 def test_a_body_without_a_length_ends_with_its_connection_and_not_with_a_reset() -> None:
     async def closing(wire: Wire) -> None:
         await wire.request()
-        await wire.send(HEAD + b"\r\n" + GOOD)
+        await wire.send(HEAD + b"Transfer-Encoding: identity\r\n\r\n" + GOOD)
 
     async def resetting(wire: Wire) -> None:
         await closing(wire)

@@ -49,7 +49,7 @@ def test_the_never_list_is_refused_at_once_although_all_is_allowed(host: str) ->
 
 
 def test_all_callers_that_wait_for_one_lookup_learn_that_it_was_forbidden() -> None:
-    """aiohttp looks a name up once for all of them: the verdict must reach each."""
+    """A name is looked up once for all of them: the verdict must reach each."""
     arrived = threading.Event()
 
     def slow(host: str, port: int, family: int) -> Sequence[AddressInfo]:
@@ -93,7 +93,7 @@ def test_a_name_that_turns_bad_between_lookup_and_dial_is_refused_when_dialled()
 
 
 def test_the_verdict_survives_a_race_of_several_addresses() -> None:
-    """With two addresses aiohttp races them in tasks and may report the other one's error."""
+    """Two addresses race each other, and the other one's error may be the one that is told."""
 
     def two(host: str, port: int, family: int) -> Sequence[AddressInfo]:
         return [

@@ -91,8 +91,8 @@ def chain(failure: BaseException | None) -> Iterator[BaseException]:
 
 
 def holds_headers(error: BaseException) -> bool:
-    """aiohttp's errors carry the request, and with it the Authorization header."""
-    return type(error).__module__.partition(".")[0] in ("aiohttp", "httpx")
+    """Errors of HTTP libraries may carry the request, and with it the Authorization header."""
+    return type(error).__module__.partition(".")[0] in ("httptools", "httpx")
 
 
 def faults_of(failure: UpstreamFailure | DiscoveryFailure | ConnectionLost) -> list[str]:

@@ -19,7 +19,7 @@ def test_everything_on_the_page_exists() -> None:
 def test_resolver_policy_and_contract_load_no_http_library() -> None:
     program = (
         "import sys, shared.upstream.endpoint, shared.upstream.policy\n"
-        "print(sorted({'httpx', 'aiohttp', 'httpx_aiohttp', 'ssl'} & set(sys.modules)))"
+        "print(sorted({'httpx', 'aiohttp', 'httptools', 'ssl'} & set(sys.modules)))"
     )
     shown = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
