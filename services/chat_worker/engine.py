@@ -1,7 +1,7 @@
 """The asyncio loop with every call in flight, in one thread of its own.
 
-Concurrency belongs here and nowhere else: a call is a task, and its outcome is handed to
-`on_outcome` from the loop's thread. Everything public may be called from any thread.
+Concurrency belongs here and nowhere else: a call is a task, and outcomes are handed to
+`on_outcomes` from the loop's thread. Everything public may be called from any thread.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
@@ -19,6 +19,7 @@ from services.chat_worker.figures import ABANDONED, Figures, told_as
 from services.chat_worker.live_sender import LiveSender
 from services.chat_worker.notices import Notices
 from services.chat_worker.publishing import Publishing
+from services.chat_worker.turn_batch import TurnBatch
 from shared.crypto import Sealer
 from shared.store.jobs import ClaimedJob, Fence, Outcome
 from shared.tracing import Ended, Tracing
@@ -34,6 +35,7 @@ class Engine:
     """Runs claimed jobs, at most `concurrency` at a time (the keeper claims no more).
 
     `before_publishing` is told of streamed calls whose first chunk came and waits for `publish`.
+    Both are told once a turn of the loop.
     """
 
     def __init__(
@@ -44,8 +46,8 @@ class Engine:
         live: LiveSender,
         notices: Notices,
         concurrency: int,
-        on_outcome: Callable[[Outcome], None],
-        before_publishing: Callable[[Fence], None],
+        on_outcomes: Callable[[Sequence[Outcome]], None],
+        before_publishing: Callable[[Sequence[Fence]], None],
         figures: Figures,
         tracing: Tracing,
     ) -> None:
@@ -55,11 +57,12 @@ class Engine:
         self._sealer = sealer
         self._live = live
         self._notices = notices
-        self._on_outcome = on_outcome
-        self._before_publishing = before_publishing
+        self._on_outcomes = on_outcomes
         self._figures = figures
         self._tracing = tracing
         self._loop = asyncio.new_event_loop()
+        self._ends: TurnBatch[Outcome] = TurnBatch(self._loop, self._hand_over)
+        self._firsts: TurnBatch[Fence] = TurnBatch(self._loop, before_publishing)
         self._client: UpstreamClient | None = None
         # Every claim from its hand-over to its release, so that none is ever thought unheld.
         self._claims: dict[Fence, ClaimedJob] = {}
@@ -171,7 +174,7 @@ class Engine:
         return Publishing(
             job,
             self._live.stream(job.id),
-            before_first=partial(self._before_publishing, job.fence),
+            before_first=partial(self._firsts.add, job.fence),
         )
 
     async def _conduct(self, call: Call) -> None:
@@ -194,20 +197,27 @@ class Engine:
             else:
                 self._figures.abandoned(call.job)
                 ended(ABANDONED)
-            self._release(call)
+                self._release([call.job.fence])
             raise
-        self._tell(call, outcome, ended)  # before the release, so that an idle engine has told all
-        self._release(call)
+        finally:
+            del self._calls[call.job.fence]
+        self._tell(call, outcome, ended)
 
     def _tell(self, call: Call, outcome: Outcome, ended: Ended) -> None:
         self._figures.ended(call.job, outcome)
         ended(told_as(outcome))
-        self._on_outcome(outcome)
+        self._ends.add(outcome)
 
-    def _release(self, call: Call) -> None:
-        del self._calls[call.job.fence]
+    def _hand_over(self, outcomes: Sequence[Outcome]) -> None:
+        try:
+            self._on_outcomes(outcomes)
+        finally:  # after it, so that an idle engine has told all
+            self._release([outcome.fence for outcome in outcomes])
+
+    def _release(self, claims: Iterable[Fence]) -> None:
         with self._lock:
-            del self._claims[call.job.fence]
+            for fence in claims:
+                del self._claims[fence]
             if not self._claims:
                 self._idle.set()
 
@@ -234,6 +244,7 @@ class Engine:
 
     async def _close(self) -> None:
         await asyncio.gather(*self._cut_off(repeatable=False), return_exceptions=True)
+        self._ends.flush()
         if self._client is not None:
             await self._client.aclose()
         await self._live.aclose()

@@ -11,7 +11,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from services.chat_worker.engine import Engine
@@ -100,16 +100,18 @@ class Keeper:
             self._told = self._told or bell
             self._wake.notify()
 
-    def take(self, outcome: Outcome) -> None:
-        """Write how this claim ended, soon."""
+    def take(self, outcomes: Iterable[Outcome]) -> None:
+        """Write how these claims ended, soon."""
         with self._wake:
-            self._unwritten.add(outcome)
+            for outcome in outcomes:
+                self._unwritten.add(outcome)
             self._wake.notify()
 
-    def publish(self, claim: Fence) -> None:
-        """Note that readers may see this call's chunks, and tell the engine when it is durable."""
+    def publish(self, claims: Iterable[Fence]) -> None:
+        """Note that readers may see these calls' chunks, and tell the engine when it is durable."""
         with self._wake:
-            self._unpublished.add(claim)
+            for claim in claims:
+                self._unpublished.add(claim)
             self._wake.notify()
 
     def purge(self) -> None:

@@ -68,8 +68,8 @@ class ChatWorker:
             live=LiveSender(queues.loop_redis(settings), sealer),
             notices=Notices(queues.loop_redis(settings)),
             concurrency=affordable_concurrency(settings.chat_concurrency),
-            on_outcome=self._ended,
-            before_publishing=self._first_chunk,
+            on_outcomes=self._ended,
+            before_publishing=self._first_chunks,
             figures=self._figures,
             tracing=tracing,
         )
@@ -162,11 +162,16 @@ class ChatWorker:
         """Count what a sweep found."""
         self._figures.swept(swept)
 
-    def _first_chunk(self, claim: Fence) -> None:
-        self._keeper.publish(claim)
+    def _first_chunks(self, claims: Sequence[Fence]) -> None:
+        self._keeper.publish(claims)
 
-    def _ended(self, outcome: Outcome) -> None:
-        self._keeper.take(outcome)
+    def _ended(self, outcomes: Sequence[Outcome]) -> None:
+        self._keeper.take(outcomes)
+        for outcome in outcomes:
+            self._observe(outcome)
+
+    def _observe(self, outcome: Outcome) -> None:
+        """Have discovery told what this end says about its provider."""
         if outcome.evidence is None or outcome.gate is None:
             return
         verdict = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
@@ -14,7 +15,9 @@ from services.chat_worker.keeper import Keeper
 from services.chat_worker.outage import Outage
 from shared.domain import JobState
 from shared.store.database import Database
-from tests.contract.job_store.conftest import RETENTION, Store
+from shared.store.schema import chat_job, usage_day, usage_hour
+from shared.store.usage_days import DAY
+from tests.contract.job_store.conftest import RETENTION, Store, outcome_of
 
 
 class Engine:
@@ -77,6 +80,37 @@ def test_claims_go_on_when_another_duty_fails(
     assert engine.begun == [job_id]
     keeper._rung = False
     assert not keeper._pending(), "what failed would make it turn without rest"
+
+
+def test_a_purge_goes_on_until_neither_jobs_nor_days_are_left(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each in a short transaction of its own; the totals once, and not with every batch of jobs."""
+    monkeypatch.setattr(sys.modules["shared.store.jobs.sweep"], "PURGE_BATCH", 2)
+    for _ in range(5):
+        store.submit()
+    for claimed in store.claim(5):
+        store.finish(outcome_of(claimed, JobState.COMPLETED))
+    (job_day,) = days = [int(store.now) // DAY * DAY]
+    with store.database.write() as tx:
+        hours = tx.execute(sa.select(usage_hour)).mappings().all()
+        for earlier in (DAY, 2 * DAY):
+            row = {**hours[0], "hour": hours[0]["hour"] - earlier}
+            tx.execute(sa.insert(usage_hour), row)
+            days.append(job_day - earlier)
+    store.now += 30 * DAY
+    keeper = keeper_of(store, Engine())
+    keeper.purge()
+    left, turns = [], 0
+    while keeper._tidying.wanted and turns < 20:
+        keeper._turn()
+        turns += 1
+        with store.database.read() as tx:
+            left.append(tx.execute(sa.select(sa.func.count()).select_from(chat_job)).scalar_one())
+    assert left[:3] == [3, 1, 0]
+    with store.database.read() as tx:
+        assert sorted(tx.execute(sa.select(usage_day.c.day)).scalars()) == sorted(days)
+    assert turns == 7, "three batches of jobs, three days, and a look that finds nothing"
 
 
 @contextmanager

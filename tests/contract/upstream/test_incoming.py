@@ -1,14 +1,16 @@
-"""An answer while it comes: who waits for whom, and when a piece is handed over."""
+"""An answer while it comes: who waits for whom, when a piece is handed over or acknowledged."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import weakref
 from collections.abc import Awaitable, Callable
 
 import pytest
 
+from shared.upstream.connection import Connection
 from shared.upstream.incoming import ConnectionEnded, Incoming
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
@@ -174,3 +176,55 @@ def test_an_answer_that_was_read_waits_for_no_collector() -> None:
         asyncio.run(main())
     finally:
         gc.enable()
+
+
+class Socket:
+    """Remembers which options were set."""
+
+    def __init__(self) -> None:
+        self.options: list[tuple[int, int, int]] = []
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        self.options.append((level, option, value))
+
+
+class Wire(asyncio.Transport):
+    """A transport that takes everything."""
+
+    def __init__(self, held: Socket) -> None:
+        super().__init__({"socket": held})
+
+    def write(self, data: object) -> None: ...
+
+    def is_closing(self) -> bool:
+        return False
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="Linux has it")
+@pytest.mark.parametrize(
+    ("pieces", "acknowledged"),
+    [
+        ([HEAD % 2 + b"ab"], 0),  # our next request will do
+        ([HEAD % 2, b"a", b"b"], 1),
+        ([HEAD[:20], HEAD[20:] % 2, b"ab"], 1),
+    ],
+    ids=["whole", "head first", "in pieces"],
+)
+def test_a_head_whose_body_is_to_come_is_acknowledged_at_once(
+    pieces: list[bytes], acknowledged: int
+) -> None:
+    """A server without TCP_NODELAY keeps its first chunk for 40 ms otherwise."""
+    held = Socket()
+
+    async def main() -> None:
+        room = memoryview(bytearray(4096))
+        connection = Connection(asyncio.get_running_loop(), room, lambda _: None)
+        connection.connection_made(Wire(held))
+        connection.ask(b"GET / HTTP/1.1\r\n\r\n", b"")
+        for piece in pieces:
+            connection.get_buffer(-1)[: len(piece)] = piece
+            connection.buffer_updated(len(piece))
+
+    asyncio.run(main())
+    quickly = (socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    assert held.options == [quickly] * acknowledged

@@ -227,8 +227,8 @@ def local_worker(bench: Bench, database: Database) -> Iterator[LocalWorker]:
         live=LiveSender(queues.loop_redis(bench.settings), bench.sealer),
         notices=Notices(queues.loop_redis(bench.settings)),
         concurrency=10,
-        on_outcome=lambda outcome: keeper.take(outcome),
-        before_publishing=lambda claim: keeper.publish(claim),
+        on_outcomes=lambda outcomes: keeper.take(outcomes),
+        before_publishing=lambda claims: keeper.publish(claims),
         figures=Figures(),
         tracing=Tracing(),
     )
