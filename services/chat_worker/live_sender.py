@@ -35,7 +35,11 @@ class LiveSender:
         self._redis = client
         self._sealer = sealer
         self._queue = LiveQueue()
-        self._away = False
+        self._away = live.Away(
+            logger,
+            lost="chunks wait for Redis; calls go on, readers follow later",
+            back="chunks go out again",
+        )
         self._task: asyncio.Task[None] | None = None
 
     def open(self) -> None:
@@ -99,16 +103,9 @@ class LiveSender:
         try:
             heard = await pipeline.execute()
         except RedisError as fault:
-            if not self._away:
-                logger.warning(
-                    "chunks wait for Redis; calls go on, readers follow later",
-                    extra={"reason": str(fault)},
-                )
-            self._away = True
+            self._away.failed(fault)
             return False
-        if self._away:
-            logger.info("chunks go out again")
-        self._away = False
+        self._away.worked()
         for reader, listeners in zip(batch.entries, heard, strict=True):
             if not listeners:  # it ended, or will say where it is when it listens again
                 self._queue.gone(reader)

@@ -27,7 +27,11 @@ class Notices:
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._redis = client
-        self._away = False
+        self._away = live.Away(
+            logger,
+            lost="notices are lost; waiters fall back to reading",
+            back="notices go out again",
+        )
         self._ended: list[str] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -57,13 +61,6 @@ class Notices:
         try:
             await self._redis.publish(live.ENDED, notice)
         except RedisError as fault:
-            if not self._away:
-                logger.warning(
-                    "notices are lost; waiters fall back to reading",
-                    extra={"reason": str(fault)},
-                )
-            self._away = True
+            self._away.failed(fault)
         else:
-            if self._away:
-                logger.info("notices go out again")
-            self._away = False
+            self._away.worked()

@@ -15,6 +15,8 @@ from redis.client import PubSub
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
+from shared.live import Away
+
 HEARTBEAT_SECONDS: Final = 5.0  # how long the subscription blocks at most
 REST_SECONDS: Final = 1.0
 
@@ -45,19 +47,15 @@ class Hearing:
         gevent.spawn(self._run)
 
     def _run(self) -> None:
-        failing = False
+        away = Away(logger, lost="no notices; rows are read", back="notices are back")
         while True:
             try:
                 with self._subscriber() as client, client.pubsub() as subscription:
                     subscription.subscribe(*self._channels)
-                    if failing:
-                        logger.info("notices are back")
-                    failing = False
+                    away.worked()
                     self._listen(subscription)
             except (RedisError, OSError) as fault:
-                if not failing:
-                    logger.warning("no notices; rows are read", extra={"reason": str(fault)})
-                failing = True
+                away.failed(fault)
                 gevent.sleep(REST_SECONDS)
 
     def _listen(self, subscription: PubSub) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import redis
 
-from shared.live import notice_of
+from shared.live import Away, notice_of
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +19,11 @@ class NoticeSender:
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
-        self._away = False
+        self._away = Away(
+            logger,
+            lost="notices are lost; waiters fall back to reading",
+            back="notices go out again",
+        )
         self._waiting: queue.Queue[tuple[str, str] | None] = queue.Queue(maxsize=100_000)
         self._thread = threading.Thread(target=self._run, name="notices", daemon=True)
 
@@ -60,13 +64,6 @@ class NoticeSender:
             for channel, job_ids in by_channel.items():
                 self._redis.publish(channel, notice_of(job_ids))
         except redis.RedisError as fault:
-            if not self._away:
-                logger.warning(
-                    "notices are lost; waiters fall back to reading",
-                    extra={"reason": str(fault)},
-                )
-            self._away = True
+            self._away.failed(fault)
         else:
-            if self._away:
-                logger.info("notices go out again")
-            self._away = False
+            self._away.worked()

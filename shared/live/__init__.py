@@ -4,10 +4,12 @@ notices    hints that a row changed
 follows    which jobs the readers of chunks follow
 parcels    the chunks of running jobs, for one reader
 chunk_log  the chunks of an ended job, as its row keeps them
+away       what the log is told while Redis is away
 
 All that is in Redis is expendable: whoever misses it waits for the row and reads that.
 """
 
+from shared.live.away import Away
 from shared.live.chunk_log import MOST_LOG_BYTES, ChunkLog, logged_chunks
 from shared.live.follows import (
     FOLLOWED_SECONDS,
@@ -30,6 +32,7 @@ __all__ = [
     "REVOKED",
     "STREAM",
     "WHO_FOLLOWS",
+    "Away",
     "ChunkLog",
     "Entry",
     "Follows",

@@ -142,7 +142,9 @@ class Following:
         self._news.set()
 
     def _run(self) -> None:
-        failing = False
+        away = live.Away(
+            logger, lost="no live chunks; stored ones are read", back="live chunks are back"
+        )
         renew_at = self._monotonic() + live.RENEW_SECONDS
         while True:
             # Not in the request that began to follow: a frozen Redis must not hold that up.
@@ -165,11 +167,7 @@ class Following:
             try:
                 self._redis.publish(live.FOLLOWS, said.message())
             except (RedisError, OSError) as fault:
-                if not failing:
-                    logger.warning(
-                        "no live chunks; stored ones are read", extra={"reason": str(fault)}
-                    )
-                failing = True
+                away.failed(fault)
                 self._begin.update(begin)
                 gevent.sleep(REST_SECONDS)
                 self._news.set()
@@ -177,9 +175,7 @@ class Following:
                 logger.exception("the workers were not told who follows")
                 gevent.sleep(REST_SECONDS)
             else:
-                if failing:
-                    logger.info("live chunks are back")
-                failing = False
+                away.worked()
 
     def _lasts(self, job_ids: Iterable[str]) -> dict[str, int]:
         """The number behind which each of these is followed, where it still is."""
