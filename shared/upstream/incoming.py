@@ -88,6 +88,8 @@ class Incoming(AsyncIterator[bytes]):
         if self._framing > MOST_FRAMING:
             self._rule = f"over {MOST_FRAMING // 1024} KiB of head or framing"
         if self._rule is not None:
+            if self.head.done():  # what came before the fault is the reader's
+                self._deliver()
             self._fail(RuleBroken(self._rule))
             return
         if self.complete:

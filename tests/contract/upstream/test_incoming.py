@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from shared.upstream.connection import Connection
-from shared.upstream.incoming import ConnectionEnded, Incoming
+from shared.upstream.incoming import ConnectionEnded, Incoming, RuleBroken
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
 
@@ -152,6 +152,31 @@ def test_a_body_that_breaks_off_is_told_after_its_pieces(handed_over: bool) -> N
 
         with pytest.raises(ConnectionEnded, match="closed by the server"):
             await (incoming.hand_over(take) if handed_over else read())
+        assert taken == [b"ab"]
+
+    with_incoming(check)
+
+
+@pytest.mark.parametrize("handed_over", [False, True])
+def test_what_came_before_a_broken_rule_is_told_as_well(handed_over: bool) -> None:
+    async def check(incoming: Incoming, transport: Transport) -> None:
+        feed(incoming, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await incoming.head
+        taken: list[bytes] = []
+
+        def take(piece: bytes) -> bool:
+            taken.append(piece)
+            return True
+
+        async def read() -> None:
+            async for piece in incoming:
+                take(piece)
+
+        reading = asyncio.ensure_future(incoming.hand_over(take) if handed_over else read())
+        await asyncio.sleep(0)
+        feed(incoming, b"2\r\nab\r\nzz\r\n")
+        with pytest.raises(RuleBroken, match="a faulty body"):
+            await reading
         assert taken == [b"ab"]
 
     with_incoming(check)
