@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import threading
 
 import pytest
 
@@ -52,7 +54,8 @@ def connections_of_two_calls(raw: bytes, *, pause: float = 0.0) -> int:
         (http(200, GOOD).replace(b"HTTP/1.1", b"HTTP/1.0"), False),
         (http(200, GOOD, "application/json", "Connection: keep-alive").replace(b"1.1", b"1.0"), 1),
         (
-            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nX: y\r\n\r\n" + http(200, GOOD),
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nContent-Type: text/html\r\n\r\n"
+            + http(200, GOOD),
             True,
         ),
         (http(200, GOOD).replace(b"\r\n", b"\n"), True),  # as some servers write
@@ -110,6 +113,38 @@ def test_a_kept_connection_that_the_server_ended_is_not_used_again(parting: byte
             assert (stage.connections, len(stage.requests)) == (2, 2)
 
     run(main())
+
+
+def test_an_end_that_nobody_read_yet_is_seen_before_the_connection_is_used() -> None:
+    """The loop had no turn since; a request on it would be lost, and nobody could repeat it."""
+    answered, ended = threading.Event(), threading.Event()
+    requests: list[bytes] = []
+
+    def serve(listener: socket.socket) -> None:
+        for last in (False, True):
+            connection, _ = listener.accept()
+            with connection:
+                requests.append(connection.recv(65536))
+                connection.sendall(http(200, GOOD))
+                if last:
+                    return
+                answered.wait(5)
+            ended.set()
+
+    async def main(port: int) -> None:
+        async with client() as calling:
+            at = target(f"http://127.0.0.1:{port}")
+            await calling.chat(at, BODY, SHORT)
+            answered.set()
+            assert ended.wait(5)  # blocks the loop
+            await calling.chat(at, BODY, SHORT)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving_thread = threading.Thread(target=serve, args=(listener,), daemon=True)
+        serving_thread.start()
+        run(main(listener.getsockname()[1]))
+        serving_thread.join(5)
+    assert len(requests) == 2
 
 
 def test_a_body_without_a_length_ends_with_its_connection_and_not_with_a_reset() -> None:
@@ -177,10 +212,12 @@ def test_what_is_no_body_is_bounded_too(first: bytes, unit: bytes) -> None:
 def test_a_server_that_refuses_a_large_body_early_is_heard_while_it_is_sent() -> None:
     large = b'{"model":"m","messages":"' + b"x" * 16 * 2**20 + b'"}'
     refusal = http(413, b'{"error":{"message":"too much"}}')
+    heard = asyncio.Event()
 
     async def refusing(wire: Wire) -> None:
         await wire.touched()
         await wire.send(refusal)
+        await heard.wait()  # reads no more of the body until then
         await wire.hang_up()
 
     async def main() -> None:
@@ -188,6 +225,7 @@ def test_a_server_that_refuses_a_large_body_early_is_heard_while_it_is_sent() ->
             with pytest.raises(UpstreamRefused, match="too much") as refused:
                 await calling.chat(target(f"http://127.0.0.1:{stage.port}"), large, PATIENT)
             assert refused.value.upstream_status == 413
+            heard.set()
             await asyncio.wait_for(stage.hung_up.wait(), 5)
 
     run(main())

@@ -218,8 +218,12 @@ class Wire(asyncio.Transport):
 
     def __init__(self, held: Socket) -> None:
         super().__init__({"socket": held})
+        self.written = 0
 
-    def write(self, data: object) -> None: ...
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += len(data)
+
+    def close(self) -> None: ...
 
     def is_closing(self) -> bool:
         return False
@@ -253,3 +257,38 @@ def test_a_head_whose_body_is_to_come_is_acknowledged_at_once(
     asyncio.run(main())
     quickly = (socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
     assert held.options == [quickly] * acknowledged
+
+
+def test_a_large_body_waits_for_its_peer_and_ends_with_an_early_answer() -> None:
+    size = 4 * 2**20
+
+    async def main() -> None:
+        room, wire = memoryview(bytearray(4096)), Wire(Socket())
+        connection = Connection(asyncio.get_running_loop(), room, lambda _: None)
+        connection.connection_made(wire)
+        incoming = connection.ask(b"POST / HTTP/1.1\r\n\r\n", b"x" * size)
+        connection.pause_writing()
+        sending = asyncio.ensure_future(connection.send_rest())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert 0 < wire.written < 2**20, "it waits"
+        connection.resume_writing()
+        connection.pause_writing()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        before = wire.written
+        feed(incoming, HEAD.replace(b"200", b"413") % 0)
+        await asyncio.wait_for(sending, 5)
+        assert wire.written == before
+        assert not connection.finish(), "half a request was sent: no other may follow it"
+
+    asyncio.run(main())
+
+
+def test_nothing_of_a_1xx_is_left_in_the_answer() -> None:
+    async def check(incoming: Incoming, transport: Transport) -> None:
+        feed(incoming, b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + HEAD % 0)
+        await incoming.head
+        assert (incoming.status, incoming.headers) == (200, [(b"Content-Length", b"0")])
+
+    with_incoming(check)
