@@ -28,6 +28,23 @@ class Transport(asyncio.ReadTransport):
         self.reading = True
 
 
+class Taken:
+    """A reader that remembers the pieces it was given."""
+
+    def __init__(self, *, wants_more: bool = True) -> None:
+        self.pieces: list[bytes] = []
+        self._wants_more = wants_more
+
+    def __call__(self, piece: bytes) -> bool:
+        self.pieces.append(piece)
+        return self._wants_more
+
+    async def all_of(self, incoming: Incoming) -> None:
+        """Read by iterating."""
+        async for piece in incoming:
+            self(piece)
+
+
 def with_incoming(check: Callable[[Incoming, Transport], Awaitable[None]]) -> None:
     async def main() -> None:
         transport = Transport()
@@ -58,21 +75,16 @@ def test_pieces_are_handed_over_the_moment_they_come() -> None:
     async def check(incoming: Incoming, transport: Transport) -> None:
         feed(incoming, HEAD % 6 + b"ab")
         await incoming.head
-        taken: list[bytes] = []
-
-        def take(piece: bytes) -> bool:
-            taken.append(piece)
-            return True
-
-        reading = asyncio.ensure_future(incoming.hand_over(take))
+        taken = Taken()
+        reading = asyncio.ensure_future(incoming.hand_over(taken))
         await asyncio.sleep(0)
-        assert taken == [b"ab"]
+        assert taken.pieces == [b"ab"]
         feed(incoming, b"cd")
-        assert taken == [b"ab", b"cd"]
+        assert taken.pieces == [b"ab", b"cd"]
         assert not reading.done()
         feed(incoming, b"ef")
         await reading
-        assert taken == [b"ab", b"cd", b"ef"]
+        assert taken.pieces == [b"ab", b"cd", b"ef"]
 
     with_incoming(check)
 
@@ -80,18 +92,13 @@ def test_pieces_are_handed_over_the_moment_they_come() -> None:
 def test_whoever_has_enough_is_handed_no_more() -> None:
     async def check(incoming: Incoming, transport: Transport) -> None:
         feed(incoming, HEAD % 6)
-        taken: list[bytes] = []
-
-        def take(piece: bytes) -> bool:
-            taken.append(piece)
-            return False
-
-        reading = asyncio.ensure_future(incoming.hand_over(take))
+        taken = Taken(wants_more=False)
+        reading = asyncio.ensure_future(incoming.hand_over(taken))
         await asyncio.sleep(0)
         feed(incoming, b"ab")
         feed(incoming, b"cd")
         await reading
-        assert taken == [b"ab"]
+        assert taken.pieces == [b"ab"]
         assert await anext(incoming) == b"cd"
 
     with_incoming(check)
@@ -102,17 +109,12 @@ def test_whoever_gave_up_is_handed_nothing() -> None:
 
     async def check(incoming: Incoming, transport: Transport) -> None:
         feed(incoming, HEAD % 6)
-        taken: list[bytes] = []
-
-        def take(piece: bytes) -> bool:
-            taken.append(piece)
-            return True
-
-        reading = asyncio.ensure_future(incoming.hand_over(take))
+        taken = Taken()
+        reading = asyncio.ensure_future(incoming.hand_over(taken))
         await asyncio.sleep(0)
         reading.cancel()
         feed(incoming, b"ab")
-        assert taken == []
+        assert taken.pieces == []
         with pytest.raises(asyncio.CancelledError):
             await reading
 
@@ -140,19 +142,10 @@ def test_a_body_that_breaks_off_is_told_after_its_pieces(handed_over: bool) -> N
     async def check(incoming: Incoming, transport: Transport) -> None:
         feed(incoming, HEAD % 6 + b"ab")
         incoming.end("closed by the server", in_order=True)
-        taken: list[bytes] = []
-
-        def take(piece: bytes) -> bool:
-            taken.append(piece)
-            return True
-
-        async def read() -> None:
-            async for piece in incoming:
-                take(piece)
-
+        taken = Taken()
         with pytest.raises(ConnectionEnded, match="closed by the server"):
-            await (incoming.hand_over(take) if handed_over else read())
-        assert taken == [b"ab"]
+            await (incoming.hand_over(taken) if handed_over else taken.all_of(incoming))
+        assert taken.pieces == [b"ab"]
 
     with_incoming(check)
 
@@ -162,22 +155,15 @@ def test_what_came_before_a_broken_rule_is_told_as_well(handed_over: bool) -> No
     async def check(incoming: Incoming, transport: Transport) -> None:
         feed(incoming, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         await incoming.head
-        taken: list[bytes] = []
-
-        def take(piece: bytes) -> bool:
-            taken.append(piece)
-            return True
-
-        async def read() -> None:
-            async for piece in incoming:
-                take(piece)
-
-        reading = asyncio.ensure_future(incoming.hand_over(take) if handed_over else read())
+        taken = Taken()
+        reading = asyncio.ensure_future(
+            incoming.hand_over(taken) if handed_over else taken.all_of(incoming)
+        )
         await asyncio.sleep(0)
         feed(incoming, b"2\r\nab\r\nzz\r\n")
         with pytest.raises(RuleBroken, match="a faulty body"):
             await reading
-        assert taken == [b"ab"]
+        assert taken.pieces == [b"ab"]
 
     with_incoming(check)
 
