@@ -99,7 +99,7 @@ GRANTS: Final[Mapping[str, Mapping[str, Access]]] = {
         "chat_job": Access(
             update=(
                 *(*_ENDED, *_COUNTERS, "version", "worker_id", "started_at", "last_cause"),
-                *("publishing", "error_sealed", "result_sealed", "log_sealed"),
+                *("publishing", "error_sealed", "result_sealed", "log_sealed", "log_chunks"),
             ),
             delete=True,
         ),

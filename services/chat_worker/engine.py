@@ -112,7 +112,11 @@ class Engine:
 
     def tell_ended(self, job_ids: Iterable[str]) -> None:
         """Tell waiting requests that these jobs are terminal."""
-        self._post(self._notices.ended, list(job_ids))
+        self._post(self._told_ended, list(job_ids))
+
+    def _told_ended(self, job_ids: list[str]) -> None:
+        self._live.hurry()
+        self._notices.ended(job_ids)
 
     def abandon(self, claims: Iterable[Fence]) -> None:
         """Close these calls' connections without an outcome: the jobs are others' now."""

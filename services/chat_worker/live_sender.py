@@ -41,6 +41,12 @@ class LiveSender:
             back="chunks go out again",
         )
         self._task: asyncio.Task[None] | None = None
+        self._pause: asyncio.Future[None] | None = None
+
+    def hurry(self) -> None:
+        """Send what waits now: some of it is the end of streams."""
+        if self._pause is not None and not self._pause.done():
+            self._pause.set_result(None)
 
     def open(self) -> None:
         """Start the task; on the loop."""
@@ -79,10 +85,20 @@ class LiveSender:
                 raise
             if sent:
                 count = sum(map(len, batch.entries.values()))
-                await asyncio.sleep(min(LONGEST_PAUSE, PAUSE_PER_ENTRY * count))
+                await self._rest(min(LONGEST_PAUSE, PAUSE_PER_ENTRY * count))
             else:
                 self._queue.put_back(batch)
                 await asyncio.sleep(REST_AFTER_ERROR)
+
+    async def _rest(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._pause = loop.create_future()
+        timer = loop.call_later(seconds, self.hurry)
+        try:
+            await self._pause
+        finally:
+            timer.cancel()
+            self._pause = None
 
     async def _sent(self, batch: Batch) -> bool:
         """Whether this is over and done with: Redis took it, or it met a defect of ours."""

@@ -76,6 +76,11 @@ class Publishing:
         """What the chunks add up to."""
         return self._fold.completion()
 
+    @property
+    def count(self) -> int:
+        """How many chunks were numbered."""
+        return self._stream.log.count
+
     def log(self) -> bytes:
         """The packed log (`shared.live.chunk_log`); empty when no chunk was numbered."""
         return self._stream.log.packed()

@@ -89,6 +89,7 @@ class Record:
             gate=outcomes.gate_effect(self._job, None, call_started_at=self._try_started_at),
             result_sealed=self._seal(jobs.RESULT, result),
             log_sealed=log,
+            log_chunks=self._chunks,
             extra_calls=self.tries - 1,
         )
 
@@ -111,7 +112,9 @@ class Record:
         if outcome.state is not JobState.FAILED:
             return outcome
         error = self._seal(jobs.ERROR, msgspec.json.encode(failure.document()))
-        return dataclasses.replace(outcome, error_sealed=error, log_sealed=self._sealed_log())
+        return dataclasses.replace(
+            outcome, error_sealed=error, log_sealed=self._sealed_log(), log_chunks=self._chunks
+        )
 
     def _answer(self, end: ChatAnswer | StreamEnd) -> tuple[dict[str, Any], str | None]:
         """The completion, and the sealed log of the chunks that it came in."""
@@ -121,6 +124,10 @@ class Record:
             return end.whole, None
         assert self._publishing is not None  # noqa: S101 - a stream was asked for
         return self._publishing.completion(), self._sealed_log()
+
+    @property
+    def _chunks(self) -> int | None:
+        return None if self._publishing is None else self._publishing.count
 
     def _sealed_log(self) -> str | None:
         log = self._publishing.log() if self._publishing is not None else b""

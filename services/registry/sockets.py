@@ -24,7 +24,9 @@ class HeadFirst:
             return
         if self._held:
             data, self._held = self._held + data, b""
-        self._socket.sendall(data)
+        # gevent's own `sendall` asks for the size of the buffer first, and makes a timer.
+        if (sent := self._socket.send(data)) < len(data):
+            self._socket.sendall(memoryview(data)[sent:])
 
     def flush(self) -> None:
         """Send the head of an answer that has no body."""

@@ -69,18 +69,22 @@ class ChunkLog:
         return _fitting(found, most_bytes)
 
     def packed(self) -> bytes:
-        """The bytes to seal; empty when there was no chunk."""
-        if self._segment:
-            self._pack()
-        return b"".join(self._packed)
+        """The bytes to seal; empty when there was no chunk.
+
+        What is at hand stays so: readers who have not got the last chunks ask for them now.
+        """
+        return b"".join([*self._packed, *([_packed(self._segment)] if self._segment else [])])
 
     def _pack(self) -> None:
-        lines = b"\n".join([*self._segment, b""])
-        packer = zlib.compressobj(1, zlib.DEFLATED, _GZIP + _WINDOW_BITS, _MEMORY_LEVEL)
-        self._packed.append(packer.compress(lines) + packer.flush())
+        self._packed.append(_packed(self._segment))
         self._firsts.append(self.count - len(self._segment))
         self._segment.clear()
         self._segment_size = 0
+
+
+def _packed(chunks: list[bytes]) -> bytes:
+    packer = zlib.compressobj(1, zlib.DEFLATED, _GZIP + _WINDOW_BITS, _MEMORY_LEVEL)
+    return packer.compress(b"\n".join([*chunks, b""])) + packer.flush()
 
 
 def logged_chunks(packed: bytes) -> list[bytes]:

@@ -194,16 +194,21 @@ class Stream:
             self._wait.ended.clear()
             return False
         self.job = job
-        self._rest = self._stored(job, stored)
+        heard = self._follow.taken()
+        self._rest = heard if stored is None else self._stored(job, stored)
         return True
 
-    def _look(self, tx: sa.Connection) -> tuple[Job, StoredLog] | None:
+    def _look(self, tx: sa.Connection) -> tuple[Job, StoredLog | None] | None:
+        """The row; and its log, where that has chunks that were not heard while the job ran."""
         job = jobs.get(tx, self._job_id, owner=None)
+        if job is None:
+            return None
+        if not job.state.terminal or job.log_chunks == self._follow.last + 1:
+            return job, None
         stored = jobs.log_of(tx, self._job_id)
-        return None if job is None or stored is None else (job, stored)
+        return None if stored is None else (job, stored)
 
     def _stored(self, job: Job, stored: StoredLog) -> list[bytes]:
-        self._follow.taken()  # the log has them as well
         try:
             return stored_chunks(job, stored, self._streams.sealer)[self._sent + 1 :]
         except SealBroken as broken:

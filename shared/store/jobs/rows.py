@@ -62,6 +62,7 @@ class NewJob(Struct, frozen=True):
 class Job(Struct, frozen=True):
     """A job as its owner may see it, why it waits, and what became of its webhook.
 
+    `log_chunks` is the number of chunks in its log, None where no log is stored.
     `webhook` says that it has one, `webhook_status` and `webhook_tries` are None before its end.
     """
 
@@ -87,6 +88,7 @@ class Job(Struct, frozen=True):
     may_have_been_billed: bool
     error_sealed: str | None
     result_sealed: str | None
+    log_chunks: int | None
     on_unavailable: str
     provider_enabled: bool
     provider_limit: int | None
@@ -183,6 +185,7 @@ class GateEffect:
 class Outcome:
     """How one claim ended: `state` COMPLETED, FAILED, or QUEUED for a safe return to the queue.
 
+    `log_chunks` counts what is in `log_sealed`: None when nobody counted, or that is None.
     `extra_calls` are tries beyond the one that the claim counted (-1: none was begun after all).
     `did_nothing`: the provider provably did no work. A FAILED such job returns to the queue when
     the provider was changed since the claim: what failed is no longer what is registered.
@@ -196,6 +199,7 @@ class Outcome:
     gate: GateEffect | None = None
     result_sealed: str | None = None
     log_sealed: str | None = None
+    log_chunks: int | None = None
     error_code: str | None = None
     error_sealed: str | None = None
     may_have_been_billed: bool = False

@@ -55,6 +55,7 @@ chat_job = sa.Table(
     flag("include_usage"),  # the client wants the usage chunk; we always ask for it
     flag("publishing"),  # a chunk may have been seen: a streamed call is not repeated any more
     sa.Column("log_sealed", sa.Text),  # the numbered chunks of a streamed job
+    sa.Column("log_chunks", sa.Integer),  # how many they are: a reader who has all reads none
     sa.Column("original_sealed", sa.Text),  # the client's own body, where it was translated
     sa.Column("webhook_sealed", sa.Text),  # url and secret, as JSON
     sa.Index(

@@ -30,8 +30,15 @@ def claim_streamed(store: Store, **changes: object) -> ClaimedJob:
 @pytest.mark.parametrize("state", [JobState.COMPLETED, JobState.FAILED])
 def test_the_log_is_stored_with_the_end_be_it_good_or_bad(store: Store, state: JobState) -> None:
     claimed = claim_streamed(store)
-    store.finish(outcome_of(claimed, state, log_sealed="sealed log"))
+    store.finish(outcome_of(claimed, state, log_sealed="sealed log", log_chunks=7))
     assert store.column(claimed.id, "log_sealed") == "sealed log"
+    assert store.get(claimed.id).log_chunks == 7
+
+
+def test_without_a_log_nothing_is_counted(store: Store) -> None:
+    claimed = claim_streamed(store)
+    store.finish(outcome_of(claimed, log_chunks=7))
+    assert store.get(claimed.id).log_chunks is None
 
 
 def test_the_log_of_an_end_that_comes_too_late_is_dropped(store: Store) -> None:

@@ -9,13 +9,16 @@ from typing import Any
 
 import gevent
 import pytest
+import sqlalchemy as sa
 
 from services.registry.chat.frames import PING, ChunkFrames
 from shared.domain import JobState
 from shared.errors import StoreUnavailable
 from shared.live import ChunkLog
 from shared.store import jobs
+from shared.store.schema import chat_job
 from tests.contract.registry.conftest import CHAT, Registry, chat_body, refused
+from tests.contract.registry.test_unreadable import lose
 
 CHUNKS = [json.dumps({"choices": [], "sequence_number": n}).encode() for n in range(4)]
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -47,7 +50,9 @@ def ended(registry: Registry, model: str, chunks: list[bytes], **end: Any) -> st
     job_id = str(registry.post(CHAT, body).get_json()["id"])
     (claimed,) = registry.claim(job_id)
     log = stored(registry, claimed.id, chunks) if chunks else None
-    registry.finish(claimed, end.pop("state", JobState.COMPLETED), log_sealed=log, **end)
+    count = len(chunks) or None
+    state = end.pop("state", JobState.COMPLETED)
+    registry.finish(claimed, state, log_sealed=log, log_chunks=count, **end)
     return job_id
 
 
@@ -90,6 +95,25 @@ def test_it_is_resumed_behind_any_number(registry: Registry, slug: str, after: i
         assert registry.get(path, Last_Event_ID=str(after)).data == rest
         both = registry.get(f"{path}&starting_after={after}", Last_Event_ID="1")
         assert both.data == rest  # the query wins
+
+
+def test_who_has_every_chunk_reads_none_of_the_log(registry: Registry, slug: str) -> None:
+    job_id = ended(registry, f"{slug}/m", CHUNKS, result=ANSWER)
+    lose(registry, chat_job, job_id.removeprefix("chatcmpl-"), "log_sealed")
+    path = f"{CHAT}/{job_id}?stream=true&starting_after="
+    assert registry.get(f"{path}3").data == b"data: [DONE]\n\n"
+    assert b'"code":"unreadable"' in registry.get(f"{path}2").data
+
+
+def test_a_release_that_did_not_count_leaves_the_log_to_be_read(
+    registry: Registry, slug: str
+) -> None:
+    job_id = ended(registry, f"{slug}/m", CHUNKS, result=ANSWER)
+    with registry.database.write() as tx:
+        tx.execute(sa.update(chat_job).values(log_chunks=None))
+    for after in (-1, 3):
+        answer = registry.get(f"{CHAT}/{job_id}?stream=true&starting_after={after}")
+        assert answer.data == expected(CHUNKS[after + 1 :], after + 1)
 
 
 def test_a_failed_stream_tells_its_chunks_and_then_its_error(registry: Registry, slug: str) -> None:

@@ -155,6 +155,26 @@ async def test_chunks_that_come_while_a_message_is_under_way_are_one_entry_of_th
 
 
 @on_a_loop
+async def test_what_waits_when_streams_end_is_sent_before_its_pause_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live_sender, "LONGEST_PAUSE", 60.0)
+    monkeypatch.setattr(live_sender, "PAUSE_PER_ENTRY", 60.0)
+    async with working() as bench:
+        bench.follow("r", "01J")
+        stream = bench.stream("01J")
+        stream.append(b"0")
+        await until(lambda: bench.server.numbers("r", "01J") == [0])
+        stream.append(b"1")
+        stream.end()
+        await asyncio.sleep(0.02)
+        assert bench.server.numbers("r", "01J") == [0]
+        bench.sender.hurry()
+        await until(lambda: bench.server.numbers("r", "01J") == [0, 1])
+        bench.sender.hurry()  # nothing waits: the next pause is a whole one
+
+
+@on_a_loop
 async def test_each_reader_has_one_message_of_what_he_follows() -> None:
     async with working() as bench:
         bench.follow("r", "01J", "01K")

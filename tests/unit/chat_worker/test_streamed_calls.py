@@ -133,6 +133,7 @@ def test_a_stream_is_stored_as_the_answer_it_adds_up_to_with_its_log_and_evidenc
     assert answer["choices"][0]["message"] == {"role": "assistant", "content": "Hi"}
     assert [json.loads(line)["sequence_number"] for line in log_of(outcome)] == [0, 1]
     assert stage.live() == log_of(outcome)
+    assert outcome.log_chunks == 2
     assert outcome.evidence is not None
     evidence = outcome.evidence
     assert (evidence.first_byte_seconds, evidence.upstream_request_id) == (0.1, "req-up")

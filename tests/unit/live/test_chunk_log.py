@@ -6,7 +6,7 @@ import gzip
 
 import pytest
 
-from shared.live import ChunkLog, logged_chunks
+from shared.live import ChunkLog, chunk_log, logged_chunks
 
 
 def chunk(number: int) -> bytes:
@@ -86,3 +86,11 @@ def test_a_log_that_was_packed_goes_on() -> None:
     assert log.since(0, 100) == [b"0", b"1"]
     assert log.since(1, 100) == [b"1"]
     assert logged_chunks(log.packed()) == [b"0", b"1"]
+
+
+def test_the_last_chunks_are_at_hand_once_a_log_is_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = ChunkLog()
+    log.append(b"0")
+    log.packed()
+    monkeypatch.setattr(chunk_log, "logged_chunks", None)  # unpacking would be an error
+    assert log.since(0, 100) == [b"0"]

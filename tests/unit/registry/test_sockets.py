@@ -8,8 +8,15 @@ from services.registry.sockets import HeadFirst
 
 
 class Client:
-    def __init__(self) -> None:
+    """A socket that takes at most `room` bytes at once."""
+
+    def __init__(self, room: int = 1_000) -> None:
         self.sent: list[bytes] = []
+        self._room = room
+
+    def send(self, data: bytes) -> int:
+        self.sent.append(data[: self._room])
+        return len(self.sent[-1])
 
     def sendall(self, data: bytes) -> None:
         self.sent.append(data)
@@ -27,6 +34,14 @@ def test_head_and_first_bytes_go_out_together_and_what_follows_at_once() -> None
     answer.sendall(b"two;")
     answer.flush()
     assert client.sent == [b"head;one;", b"two;"]
+
+
+def test_what_the_socket_does_not_take_at_once_follows() -> None:
+    client = Client(room=6)
+    answer = HeadFirst(client)
+    answer.sendall(b"head;")
+    answer.sendall(b"one;")
+    assert client.sent == [b"head;o", b"ne;"]
 
 
 def test_an_answer_without_a_body_is_sent_at_its_end_once() -> None:
