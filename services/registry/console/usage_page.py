@@ -65,10 +65,10 @@ def add(routes: Blueprint, console: Console) -> None:
 
         def read(tx: sa.Connection) -> dict[str, Any]:
             unit = "hour" if step == HOUR else "day"
-            series = _series(tx, period)
-            drawn = usage.totals(tx, period, [unit, "provider_id"], named=series)
             found = usage.totals(tx, period, [GROUPS[by]], limit=MOST_ROWS + 1)
-            listed = found[:MOST_ROWS]
+            listed, has_more = found[:MOST_ROWS], len(found) > MOST_ROWS
+            series = _series(tx, period, found if by == "provider" and not has_more else None)
+            drawn = usage.totals(tx, period, [unit, "provider_id"], named=series)
             ids = {*series, *(row["provider_id"] for row in listed if by == "provider")}
             names: dict[str, Any] = {"provider": provider_names(tx, ids, caller), "key": {}}
             if by == "key":
@@ -78,8 +78,8 @@ def add(routes: Blueprint, console: Console) -> None:
             return {
                 "charts": _charts(drawn, unit, period, step, series, names["provider"]),
                 "rows": rows,
-                "has_more": len(found) > MOST_ROWS,
-                "total": sums(usage.totals(tx, period, ())[0]),
+                "has_more": has_more,
+                "total": sums(*(usage.totals(tx, period, ()) if has_more else listed)),
             }
 
         return console.render(
@@ -94,9 +94,16 @@ def add(routes: Blueprint, console: Console) -> None:
         )
 
 
-def _series(tx: sa.Connection, period: Period) -> Sequence[str]:
-    """The providers that get a colour of their own; a chart of thousands would show none."""
-    found = usage.busiest(tx, period, charts.MOST_SERIES + 1)
+def _series(tx: sa.Connection, period: Period, known: Rows | None) -> Sequence[str]:
+    """The providers that get a colour of their own; a chart of thousands would show none.
+
+    `known` are the sums of all providers, where they were read.
+    """
+    if known is None:
+        found = usage.busiest(tx, period, charts.MOST_SERIES + 1)
+    else:
+        order = sorted(known, key=lambda row: (-row["requests"], row["provider_id"]))
+        found = [row["provider_id"] for row in order[: charts.MOST_SERIES + 1]]
     return found if len(found) <= charts.MOST_SERIES else found[: charts.MOST_SERIES - 1]
 
 

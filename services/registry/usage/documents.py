@@ -26,10 +26,10 @@ def document(
     ]
 
 
-def sums(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Counts, tokens and latencies in seconds; null latencies where there was no request."""
-    counts = {name: int(row[name]) for name in COUNTS}
-    histogram = [int(row[name]) for name in LATENCIES]
+def sums(*rows: Mapping[str, Any]) -> dict[str, Any]:
+    """Counts, tokens and latencies in seconds of these; null latencies without any request."""
+    counts = {name: sum(int(row[name]) for row in rows) for name in COUNTS}
+    histogram = [sum(int(row[name]) for row in rows) for name in LATENCIES]
     latency = {
         name: None if (found := usage.percentile(histogram, share)) is None else round(found, 3)
         for name, share in PERCENTILES.items()

@@ -52,6 +52,7 @@ def blueprint(parts: Parts) -> Blueprint:
             columns = [GROUPS[name] for name in group_by]
             found = usage.totals(tx, period, columns, limit=limit + 1, after=place)
             rows, has_more = found[:limit], len(found) > limit
+            everything = usage.totals(tx, period, ()) if has_more or place else rows
             names = {
                 "provider": provider_names(tx, {row["provider_id"] for row in rows}, caller)
                 if "provider" in group_by
@@ -68,7 +69,7 @@ def blueprint(parts: Parts) -> Blueprint:
                 "data": document(rows, group_by, GROUPS, names),
                 "has_more": has_more,
                 "next": cursor_of(rows[-1], group_by) if has_more else None,
-                "total": sums(usage.totals(tx, period, ())[0]),
+                "total": sums(*everything),
             }
 
         body = parts.transactions.read(read)
