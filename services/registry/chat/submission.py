@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import gevent
 import sqlalchemy as sa
 from msgspec.structs import replace
 
@@ -90,6 +91,7 @@ class Submission:
         if not submitted.replayed:
             self._backlog.accepted()
             self._bell.ring()
+            gevent.sleep(0)  # the bell first, then whatever the others of this commit do next
             job, _ = submitted.seen
             self._tracing.accepted(job.id)
             self._figures.accepted(job.provider_slug, chat.service_tier, background=chat.background)

@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any
 
+import gevent
 import pytest
 
 from shared.store import jobs
@@ -180,3 +181,19 @@ def test_wrong_types_are_told_in_the_words_of_json(registry: Registry, slug: str
     answer = registry.post(CHAT, chat_body(f"{slug}/m", background=5))
     detail = answer.get_json()["detail"]
     assert detail == "background: expected true or false or null, got a whole number."
+
+
+def test_the_bell_goes_out_before_the_calls_of_a_commit_go_on(
+    registry: Registry, slug: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many calls share a commit, and what each does next would hold up the first ring."""
+    happened: list[str] = []
+    monkeypatch.setattr(registry.parts.bell, "ring", lambda: gevent.spawn(happened.append, "rung"))
+
+    def submit() -> None:
+        registry.submit(f"{slug}/m")
+        happened.append("answered")
+
+    gevent.joinall([gevent.spawn(submit) for _ in range(5)], raise_error=True)
+    assert happened.index("rung") < happened.index("answered")
+    assert happened.count("answered") == 5
