@@ -112,11 +112,7 @@ class Engine:
 
     def tell_ended(self, job_ids: Iterable[str]) -> None:
         """Tell waiting requests that these jobs are terminal."""
-        self._post(self._told_ended, list(job_ids))
-
-    def _told_ended(self, job_ids: list[str]) -> None:
-        self._live.hurry()
-        self._notices.ended(job_ids)
+        self._post(self._tell_ended, set(job_ids))
 
     def abandon(self, claims: Iterable[Fence]) -> None:
         """Close these calls' connections without an outcome: the jobs are others' now."""
@@ -230,6 +226,10 @@ class Engine:
             call, _ = self._calls[fence]
             if call.publishing is not None:
                 call.publishing.permit()
+
+    def _tell_ended(self, job_ids: set[str]) -> None:
+        self._live.hurry(job_ids)  # whoever hears of an end has the last chunks by then
+        self._notices.ended(job_ids)
 
     def _abandon(self, claims: set[Fence]) -> None:
         for fence in claims & self._calls.keys():

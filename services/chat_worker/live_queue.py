@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -144,6 +144,10 @@ class LiveQueue:
         if not self._due:
             self.due.clear()
         return batch
+
+    def waits(self, job_ids: Collection[str]) -> bool:
+        """Whether a reader has still to be sent something of one of these jobs."""
+        return any(stream.job_id in job_ids for stream in self._due)
 
     def put_back(self, batch: Batch) -> None:
         """Let what was taken be sent again."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Collection
 from typing import Final
 
 import redis.asyncio
@@ -43,10 +44,10 @@ class LiveSender:
         self._task: asyncio.Task[None] | None = None
         self._pause: asyncio.Future[None] | None = None
 
-    def hurry(self) -> None:
-        """Send what waits now: some of it is the end of streams."""
-        if self._pause is not None and not self._pause.done():
-            self._pause.set_result(None)
+    def hurry(self, job_ids: Collection[str]) -> None:
+        """Send what waits now, if some of it is of these jobs, whose end is about to be told."""
+        if self._pause is not None and self._queue.waits(job_ids):
+            self._end_pause()
 
     def open(self) -> None:
         """Start the task; on the loop."""
@@ -93,12 +94,16 @@ class LiveSender:
     async def _rest(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         self._pause = loop.create_future()
-        timer = loop.call_later(seconds, self.hurry)
+        timer = loop.call_later(seconds, self._end_pause)
         try:
             await self._pause
         finally:
             timer.cancel()
             self._pause = None
+
+    def _end_pause(self) -> None:
+        if self._pause is not None and not self._pause.done():
+            self._pause.set_result(None)
 
     async def _sent(self, batch: Batch) -> bool:
         """Whether this is over and done with: Redis took it, or it met a defect of ours."""
