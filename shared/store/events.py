@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from shared import ids
 from shared.domain import EventType
+from shared.store.prepared import Prepared
 from shared.store.schema import event, event_counter
 
 KEPT_SECONDS: Final = 400 * 86_400
@@ -39,7 +40,14 @@ class Event:
     detail: Mapping[str, Any] | None = None
 
 
-_COLUMNS: Final = [event.c[name] for name in Event.__dataclass_fields__]
+_NAMES: Final = tuple(Event.__dataclass_fields__)
+_COLUMNS: Final = [event.c[name] for name in _NAMES]
+_AFTER: Final = Prepared(
+    sa.select(*_COLUMNS)
+    .where(event.c.seq > sa.bindparam("seq"))
+    .order_by(event.c.seq)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
 # SQLite has no row locks and needs none: a write transaction there is alone from its beginning.
 _OLDEST: Final = sa.select(event.c.seq, event.c.at).order_by(event.c.seq)
 _HELD: Final = sa.select(event_counter.c.seq).where(event_counter.c.id == 1).with_for_update()
@@ -107,8 +115,8 @@ def purge(tx: sa.Connection, *, now: float) -> None:
 
 def after(tx: sa.Connection, seq: int, *, limit: int) -> Sequence[Event]:
     """Up to `limit` events with larger numbers, oldest first."""
-    query = sa.select(*_COLUMNS).where(event.c.seq > seq).order_by(event.c.seq).limit(limit)
-    return [_event(row) for row in tx.execute(query)]
+    found = _AFTER.all(tx, {"seq": seq, "most": limit})
+    return [_of(dict(zip(_NAMES, row, strict=True))) for row in found]
 
 
 def feed(
@@ -151,4 +159,8 @@ def timeline(
 
 
 def _event(row: sa.Row[Any]) -> Event:
-    return Event(**{**row._mapping, "type": EventType(row.type)})
+    return _of(row._asdict())
+
+
+def _of(values: Mapping[str, Any]) -> Event:
+    return Event(**{**values, "type": EventType(values["type"])})

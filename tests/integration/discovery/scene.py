@@ -28,6 +28,8 @@ class Plain:
         with self.database.read() as tx:
             return work(tx)
 
+    glance = read
+
     def write(self, work: Callable[[sa.Connection], Any]) -> Any:
         with self.database.write() as tx:
             return work(tx)
