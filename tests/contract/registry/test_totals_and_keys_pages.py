@@ -115,11 +115,17 @@ def test_a_long_table_of_usage_names_where_the_rest_is(
     registry: Registry, people: tuple[Browser, Browser], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     una, _ = people
-    monkeypatch.setattr(usage_page, "MOST_ROWS", 1)
     for _ in (1, 2):
         use(registry, registry.add()["slug"], who="una", tokens=1)
-    text = shown(una, "/usage?by=model")
-    assert "1 of more: GET /v1/usage has them all" in text
+    totals = {}
+    for most in (200, 1):
+        monkeypatch.setattr(usage_page, "MOST_ROWS", most)
+        for by in ("model", "provider"):
+            text = shown(una, f"/usage?by={by}")
+            assert ("1 of more: GET /v1/usage has them all" in text) is (most == 1)
+            totals[most, by] = re.findall(r"Requests ([\d,]+) .*? Tokens in ([\d,]+)", text)
+            assert totals[most, by]
+    assert len({str(total) for total in totals.values()}) == 1, "the totals are of all rows"
 
 
 def rows(browser: Browser, path: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import redis
 
+from services.chat_worker import live_sender
 from shared import live
 from shared.domain import JobState
 from shared.store import jobs
@@ -179,6 +180,21 @@ def test_a_reader_has_every_chunk_although_redis_lost_everything(
         assert len(seen(bench, job_id)) == 10
         bench.upstream.release()
         bench.ended(job_id)
+        eventually(lambda: reader.heard() == log_of(bench, job_id), 5)
+
+
+def test_the_last_chunks_of_a_stream_are_sent_before_its_end_is_told(
+    bench: Bench, worker: LocalWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = submit(bench, {"hold_before": 10})
+    with reading(bench, job_id) as reader:
+        worker.keeper.ring()
+        eventually(lambda: len(reader.heard()) == 10, 10)
+        for pause in ("LONGEST_PAUSE", "PAUSE_PER_ENTRY"):  # from the next message on
+            monkeypatch.setattr(live_sender, pause, 60.0)
+        bench.upstream.release()
+        bench.ended(job_id)
+        worker.engine.tell_ended([job_id])
         eventually(lambda: reader.heard() == log_of(bench, job_id), 5)
 
 
