@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,8 @@ from tests.ports import free_port
 
 START_SECONDS = 60.0
 _SUPERUSER = "dragoman"
+_LOG_PREFIX = "%n [%p] "  # seconds since 1970, and whose line it is
+_READY = re.compile(r"^([\d.]+) .*database system is ready to accept connections", re.MULTILINE)
 
 
 class PostgresMissing(Exception):
@@ -99,14 +102,18 @@ class PostgresServer:
             raise RuntimeError(f"initdb failed: {made.stderr}")
         self.start()
 
-    def start(self) -> None:
-        """Start (again), on the same port as before; returns when it answers."""
+    def start(self) -> float:
+        """Start (again), on the same port as before; returns when it answers.
+
+        What is returned is the `time.time()` from which on it took connections, by its own log:
+        others may have been answered since.
+        """
         for attempt in range(5):
             port = self.port or free_port()
             self._spawn(port)
             if self._answers(port):
                 self.port = port
-                return
+                return float(_READY.findall(self.log.read_text(errors="replace"))[-1])
             if self.port and attempt:
                 break
         raise RuntimeError(f"PostgreSQL does not start: {self.log.read_text()[-2000:]}")
@@ -119,6 +126,7 @@ class PostgresServer:
             "max_connections": "200",
             "shared_buffers": "32MB",
             "timezone": "UTC",
+            "log_line_prefix": _LOG_PREFIX,
         }
         if not self.durable:
             options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

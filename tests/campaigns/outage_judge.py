@@ -47,7 +47,8 @@ def judge(observed: Observed) -> list[Finding]:
 
 def _during(lasted: Lasted, entry: Accepted | Refused) -> bool:
     """Whether it was asked and answered while this lasted."""
-    return lasted.at + SETTLED_SECONDS <= entry.at and entry.at + entry.took <= lasted.until
+    since = max(lasted.since, lasted.at + SETTLED_SECONDS)
+    return since <= entry.at and entry.at + entry.took <= lasted.until
 
 
 def _touches(lasted: Lasted, entry: Accepted) -> bool:

@@ -33,23 +33,28 @@ SHAPE: Final = Shape(kinds={"b": 6, "r": 2, "p": 2}, latency=(0.05, 1.0), rate=3
 class Outage:
     """One way in which something is `away`; "" where it is only slow or lost for a moment.
 
-    `seconds` bounds how long it may last where that is less than the campaign asks for.
+    What is away may answer from the moment at which `end` is called, or from the `time.time()` that
+    it returns. `seconds` bounds how long it may last where that is less than the campaign asks for.
     """
 
     name: str
     away: Away
     begin: Callable[[], object]
-    end: Callable[[], object]
+    end: Callable[[], float | None]
     seconds: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
 class Lasted:
-    """One outage that was. `at` and `until` are `time.time()`; `resumed` in seconds, None: not."""
+    """One outage that was, in `time.time()`; `resumed` in seconds, None: not.
+
+    It was begun `at`, was whole from `since` on and lasted `until` that moment.
+    """
 
     name: str
     away: Away
     at: float
+    since: float
     until: float
     resumed: float | None
 
@@ -109,13 +114,15 @@ class Outages:
     def _make(self, outage: Outage, seconds: float) -> None:
         at = time.time()
         outage.begin()
+        since = time.time()
         try:
             time.sleep(seconds)
         finally:
-            outage.end()
-        until, began = time.time(), time.monotonic()
+            ending = time.time()
+            until = outage.end() or ending
+        began = time.monotonic()
         resumed = time.monotonic() - began if self._goes_on() else None
-        self.lasted.append(Lasted(outage.name, outage.away, at, until, resumed))
+        self.lasted.append(Lasted(outage.name, outage.away, at, since, until, resumed))
         later = "no work since" if resumed is None else f"work went on after {resumed:.1f} s"
         self.say(f"outage {len(self.lasted)}: {outage.name} for {until - at:.1f} s; {later}")
 

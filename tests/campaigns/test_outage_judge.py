@@ -11,8 +11,8 @@ from tests.campaigns.load import Accepted, Refused
 from tests.campaigns.outage_judge import HONEST, Observed, judge
 from tests.campaigns.outages import Lasted
 
-DATABASE = Lasted("database frozen", "database", 100.0, 160.0, 1.0)
-VALKEY = Lasted("valkey full", "valkey", 200.0, 220.0, 1.0)
+DATABASE = Lasted("database frozen", "database", 100.0, 100.1, 160.0, 1.0)
+VALKEY = Lasted("valkey full", "valkey", 200.0, 200.1, 220.0, 1.0)
 QUICK = [Accepted(f"id-{n}", f"o-b-{n}", 201.0 + n / 10, 0.1) for n in range(100)]
 BEFORE = Accepted("id", "o-b-before", 100.1, 0.05)  # its commit was under way
 SLOW = [Accepted(f"late-{n}", f"o-b-late-{n}", 215.0, 0.3) for n in range(2)]
@@ -34,7 +34,12 @@ def test_a_submission_accepted_while_the_database_is_away_is_found(at: float) ->
     assert broken(found) == ["submissions accepted while the database was away"]
 
 
-def test_one_that_was_accepted_once_it_was_back_breaks_nothing() -> None:
+def test_one_that_was_accepted_before_it_was_whole_or_once_it_was_back_breaks_nothing() -> None:
+    slowly = replace(DATABASE, since=103.0)
+    asked = Accepted("id", "o-b-1", 102.0, 0.5)
+    assert broken(replace(WELL, lasted=[slowly, VALKEY], accepted=[*QUICK, asked])) == []
+    later = [*QUICK, replace(asked, at=103.0)]
+    assert broken(replace(WELL, lasted=[slowly, VALKEY], accepted=later)) != []
     assert broken(replace(WELL, accepted=[*QUICK, Accepted("id", "o-b-1", 159.0, 1.5)])) == []
 
 

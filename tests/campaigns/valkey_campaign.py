@@ -33,12 +33,15 @@ def menu(valkey: OwnValkey) -> Sequence[Outage]:
         valkey.stop()
         valkey.wipe()
 
+    def started() -> None:
+        valkey.start()
+
     return (
         Outage("valkey full", "valkey", valkey.fill, valkey.empty),
         Outage("valkey refusing writes", "valkey", valkey.refuse_writes, valkey.accept_writes),
-        Outage("valkey killed", "valkey", valkey.stop, valkey.start),
-        Outage("valkey stopped", "valkey", lambda: valkey.stop(signal.SIGTERM), valkey.start),
-        Outage("valkey wiped", "valkey", wiped, valkey.start),
+        Outage("valkey killed", "valkey", valkey.stop, started),
+        Outage("valkey stopped", "valkey", lambda: valkey.stop(signal.SIGTERM), started),
+        Outage("valkey wiped", "valkey", wiped, started),
         Outage("valkey frozen", "valkey", valkey.freeze, valkey.thaw),
         Outage("valkey flushed", "", valkey.flush, valkey.flush, seconds=0.5),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import psycopg
 
 from tests.postgres import PostgresServer
@@ -23,6 +25,8 @@ def test_committed_rows_survive_a_restart_on_the_same_url(
     with psycopg.connect(url) as connection:
         connection.execute("CREATE TABLE kept (id int)")
     postgres_server.stop()
-    postgres_server.start()
+    stopped = time.time()
+    ready = postgres_server.start()
+    assert stopped - 0.001 <= ready <= time.time()  # its log's clock has milliseconds
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
