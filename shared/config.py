@@ -30,6 +30,7 @@ class Settings:
     host: str
     port: int
     registry_workers: int
+    body_seconds: float
     keyring: Keyring | None
     keyring_file: Path
     admin_key_file: Path
@@ -92,6 +93,12 @@ SETTINGS: Final[dict[str, Setting]] = {
         "2",
         "registry processes behind that port",
         values.integer(1, 64),
+    ),
+    "body_seconds": Setting(
+        "DRAGOMAN_BODY_SECONDS",
+        "120",
+        "how long a request's body may take to come",
+        values.number(1, 3600),
     ),
     "keyring": Setting(
         "DRAGOMAN_KEYRING",

@@ -3,6 +3,7 @@
 server          gunicorn in this process, gevent workers
 bootstrap       picks the parts of one worker process
 app             the Flask application over those parts
+timely          how long a request's body may take to come
 problems        the one place that knows HTTP for errors
 database        transactions that share a commit, off the event loop
 bell            hints to the workers after a commit

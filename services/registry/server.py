@@ -29,6 +29,7 @@ from services.registry.log import GatheredLines
 from services.registry.parts import Parts
 from services.registry.request_ids import Application
 from services.registry.sockets import HeadFirst
+from services.registry.timely import TimelyBody
 from shared import collector, tracing
 from shared.config import Settings
 from shared.crypto import Sealer
@@ -112,11 +113,13 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
         """Serve one request."""
-        answered = HeadFirst(sock)
+        answered, body = HeadFirst(sock), req.body
+        req.body = TimelyBody(body, self.app.body_seconds)
         try:
             return super().handle_request(listener_name, req, answered, addr)
         finally:
             answered.flush()
+            req.body = body  # whose rest gunicorn reads before the next request
 
     def _handler(self, listener: Any) -> Callable[[Any, Any], None]:
         listener.setblocking(1)
@@ -194,6 +197,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         environ: Mapping[str, str],
         log: GatheredLines,
     ) -> None:
+        self.body_seconds = settings.body_seconds
         self._settings = settings
         self._sealer = sealer
         self._policy = policy

@@ -8,6 +8,7 @@
     │   ├── InsufficientScope                                                 403
     │   ├── NotFound ModelNotFound ProviderNotFound                           404
     │   ├── MethodNotAllowed                                                  405
+    │   ├── BodyTooSlow                                                       408
     │   ├── ProviderNameTaken ProviderDisabled                                409
     │   ├── StaleRevision 412, BodyTooLarge 413, UnsupportedMediaType 415
     │   ├── IdempotencyKeyReused                                              422
@@ -57,6 +58,7 @@ from shared.errors._job import (
 )
 from shared.errors._request import (
     BodyTooLarge,
+    BodyTooSlow,
     IdempotencyKeyReused,
     InsufficientScope,
     InternalError,
@@ -105,6 +107,7 @@ __all__ = [
     "JOB_FAILURES",
     "REQUEST_ERRORS",
     "BodyTooLarge",
+    "BodyTooSlow",
     "Cancelled",
     "CodedError",
     "ConfigurationError",

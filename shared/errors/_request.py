@@ -71,6 +71,12 @@ class MethodNotAllowed(RequestError):
     code, status = "method_not_allowed", 405
 
 
+class BodyTooSlow(RequestError):
+    """The body did not come in time."""
+
+    code, status = "body_too_slow", 408
+
+
 class ProviderNameTaken(RequestError):
     """Another living provider has this name or slug."""
 
