@@ -90,6 +90,7 @@ GRANTS: Final[Mapping[str, Mapping[str, Access]]] = {
         ),
         "usage_hour": READ,
         "usage_day": READ,
+        "usage_part": READ,
     },
     CHAT_WORKER: {
         "installation": READ,
@@ -119,6 +120,7 @@ GRANTS: Final[Mapping[str, Mapping[str, Access]]] = {
         ),
         "usage_hour": Access(insert=(*_KEYS_OF_USAGE, *_TOTALS), update=_TOTALS, delete=True),
         "usage_day": Access(insert=ALL, delete=True),
+        "usage_part": Access(insert=ALL, delete=True),
         "model": READ,
     },
     DISCOVERY_WORKER: {

@@ -24,7 +24,7 @@ from shared.store.among import among
 from shared.store.prepared import Prepared
 from shared.store.schema import LATENCY_BUCKETS, model, usage_hour
 
-HOUR: Final = 3_600
+HOUR: Final = usage_days.HOUR
 KEPT_SECONDS: Final = 400 * 86_400
 MOST_NAMED: Final = 50  # rows of one owner in one hour before what is not listed is `OTHER`
 OTHER: Final = "(other)"  # no model's name: those are `slug/id`; nor the id of a provider
@@ -226,7 +226,13 @@ def percentile(counts: Sequence[int], share: float) -> float | None:
 
 
 def purge(tx: sa.Connection, *, now: float) -> bool:
-    """Forget totals of more than 400 days ago and add up a day that is over; whether one was."""
+    """Forget totals of more than 400 days ago and add up a day that is over; whether one was.
+
+    Where none was, the hours since are added up, so that no transaction reads more than 30 of them.
+    """
     tx.execute(sa.delete(usage_hour).where(usage_hour.c.hour < ceil(now - KEPT_SECONDS)))
     usage_days.purge(tx, before=now - KEPT_SECONDS)
-    return usage_days.add_up(tx, now=now)
+    if usage_days.add_up(tx, now=now):
+        return True
+    usage_days.renew_part(tx, now=now)
+    return False

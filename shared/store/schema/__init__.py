@@ -22,6 +22,7 @@ from shared.store.schema.jobs import (
     provider_gate,
     usage_day,
     usage_hour,
+    usage_part,
     webhook_delivery,
 )
 from shared.store.schema.providers import (
@@ -54,6 +55,7 @@ __all__ = [
     "provider_gate",
     "usage_day",
     "usage_hour",
+    "usage_part",
     "webhook_delivery",
     "worker",
 ]

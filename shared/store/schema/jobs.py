@@ -196,3 +196,16 @@ usage_day = sa.Table(
     sa.Column("model", sa.Text, primary_key=True),
     *_totals(),
 )
+# Writer: chat worker, which adds up the hours of days that are not over, once an hour.
+usage_part = sa.Table(
+    "usage_part",
+    metadata,
+    # The hour before which all of these rows end. Those of another one are other sums of the same.
+    sa.Column("until", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("day", sa.BigInteger, primary_key=True, autoincrement=False),  # its first second
+    sa.Column("owner", sa.Text, primary_key=True),
+    sa.Column("key_id", sa.Text, primary_key=True),
+    sa.Column("provider_id", sa.Text, primary_key=True),
+    sa.Column("model", sa.Text, primary_key=True),
+    *_totals(),
+)

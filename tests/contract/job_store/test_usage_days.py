@@ -1,4 +1,4 @@
-"""Days that are over are added up once, and every sum stays what the hours say."""
+"""Days that are over are added up once, hours since once an hour; every sum is what hours say."""
 
 from __future__ import annotations
 
@@ -12,13 +12,36 @@ import sqlalchemy as sa
 
 from shared.store import usage, usage_days
 from shared.store.database import Database
-from shared.store.schema import usage_day, usage_hour
+from shared.store.schema import usage_day, usage_hour, usage_part
 from shared.store.usage import HOUR, LATENCIES, Period
-from shared.store.usage_days import DAY, SETTLED_SECONDS
+from shared.store.usage_days import DAY, PART_SETTLED, SETTLED_SECONDS
 
 FIRST = 20_000 * DAY  # the first second of a day
 DAYS = 5
 GROUPS = (), ("day",), ("owner",), ("provider_id", "model"), ("day", "provider_id"), ("hour",)
+WHOLE = Period(FIRST, FIRST + DAYS * DAY)
+TODAY = FIRST + 4 * DAY
+PART = TODAY + 15 * HOUR  # until when the hours are added up
+NOW = PART + PART_SETTLED  # when they are
+AROUND = (
+    (FIRST, FIRST + DAYS * DAY),
+    (FIRST - 400 * DAY, NOW),
+    (FIRST + 7 * HOUR, PART),  # ends with it
+    (FIRST + 7 * HOUR, PART + HOUR),
+    (FIRST + 7 * HOUR, PART - HOUR),  # ends in it
+    (FIRST + 2 * DAY, PART + 2 * HOUR),  # begins with a day without any
+    (TODAY, PART),
+    (TODAY, NOW),
+    (TODAY - 3 * HOUR, NOW),  # begins in the day before
+    (TODAY + 3 * HOUR, NOW),  # begins in it
+    (TODAY + 3 * HOUR, PART - 3 * HOUR),
+    (PART - HOUR, PART),
+    (PART, NOW),  # begins with its end
+    (PART + HOUR, PART + 3 * HOUR),
+    (FIRST + 0.5, PART - 0.5),
+    (TODAY - 0.5, PART + 0.5),
+    (FIRST, FIRST + 2 * DAY),
+)
 
 
 @pytest.fixture
@@ -50,6 +73,31 @@ def add_up(database: Database, now: float, times: int = 1) -> list[int]:
             usage_days.add_up(tx, now=now)
     with database.read() as tx:
         return sorted(set(tx.execute(sa.select(usage_day.c.day)).scalars()))
+
+
+def renew(database: Database, now: float) -> list[int]:
+    """The hours to which there are sums afterwards."""
+    with database.write() as tx:
+        usage_days.renew_part(tx, now=now)
+    return parts(database)
+
+
+def parts(database: Database) -> list[int]:
+    with database.read() as tx:
+        return sorted(set(tx.execute(sa.select(usage_part.c.until)).scalars()))
+
+
+def write_late(database: Database, hour: int) -> None:
+    """One request of somebody new."""
+    row = _row(hour, "late", "acme/late", random.Random(1)) | {"requests": 1}
+    with database.write() as tx:
+        tx.execute(sa.insert(usage_hour), row)
+
+
+def late(database: Database, period: Period = WHOLE) -> int:
+    """How many requests are told of what was written late."""
+    only = Period(period.since, period.until, "late")
+    return sums(database, only, ())[0]["requests"]
 
 
 def sums(database: Database, period: Period, by: tuple[str, ...]) -> list[dict[str, int]]:
@@ -108,3 +156,108 @@ def test_days_are_forgotten_with_their_hours(used: Database) -> None:
     with used.read() as tx:
         assert tx.execute(sa.select(sa.func.min(usage_day.c.day))).scalar_one() == FIRST + DAY
         assert tx.execute(sa.select(sa.func.min(usage_hour.c.hour))).scalar_one() >= FIRST + DAY
+
+
+@pytest.mark.parametrize("times", [0, 1, DAYS])
+def test_every_sum_with_the_hours_of_today_added_up_is_what_the_hours_say(
+    used: Database, times: int
+) -> None:
+    owners = None, "ann"
+    periods = [Period(since, until, owner) for since, until in AROUND for owner in owners]
+    with as_before(used, *periods):
+        add_up(used, NOW, times)
+        renew(used, NOW - HOUR)
+        assert renew(used, NOW) == [PART - HOUR, PART]
+
+
+@pytest.mark.parametrize("times", [0, 1, DAYS])
+def test_a_day_that_is_added_up_later_is_not_counted_twice(used: Database, times: int) -> None:
+    with as_before(used, WHOLE, Period(TODAY - DAY, PART), Period(TODAY, NOW)):
+        add_up(used, NOW, times)
+        renew(used, NOW)
+        assert TODAY in add_up(used, FIRST + 400 * DAY, DAYS)
+
+
+@pytest.mark.parametrize("times", [0, DAYS])
+def test_sums_of_today_read_no_hours_that_are_added_up(used: Database, times: int) -> None:
+    add_up(used, NOW, times)
+    renew(used, NOW)
+    before = [sums(used, Period(FIRST, NOW), by) for by in GROUPS[:-1]]
+    of_today = sums(used, Period(TODAY, NOW), ("day",))
+    with used.write() as tx:
+        tx.execute(sa.delete(usage_hour).where(usage_hour.c.hour < PART))
+    assert [sums(used, Period(FIRST, NOW), by) for by in GROUPS[:-1]] == before
+    assert sums(used, Period(TODAY, NOW), ("day",)) == of_today
+    assert sums(used, Period(FIRST, PART), ("hour",)) == []
+
+
+def test_hours_are_added_up_once_an_hour_when_over_for_some_minutes(used: Database) -> None:
+    assert renew(used, NOW - 1) == [PART - HOUR]
+    assert renew(used, NOW) == [PART - HOUR, PART]
+    write_late(used, PART - HOUR)
+    for seconds in (0, 60, HOUR - 1, -DAY):  # of another worker's clock, too
+        assert renew(used, NOW + seconds) == [PART - HOUR, PART]
+    assert late(used) == 0, "the sums were made anew within the hour"
+    assert renew(used, NOW + HOUR) == [PART, PART + HOUR]
+
+
+def test_what_is_written_late_is_told_with_the_next_sums(used: Database) -> None:
+    add_up(used, NOW, DAYS)
+    renew(used, NOW)
+    write_late(used, TODAY)
+    assert late(used) == 0
+    assert late(used, Period(TODAY + 1 - HOUR, TODAY + HOUR)) == 1  # reads the hours
+    renew(used, NOW + HOUR)
+    assert late(used) == 1
+
+
+def test_what_is_written_late_is_told_once_its_day_is_added_up(used: Database) -> None:
+    """Although its hours, when added up the last time, had none of it."""
+    renew(used, NOW)
+    write_late(used, TODAY)
+    add_up(used, FIRST + 400 * DAY, DAYS)
+    assert late(used) == late(used, Period(TODAY, PART)) == 1
+
+
+def test_who_reads_while_sums_are_made_misses_and_repeats_nothing(used: Database) -> None:
+    """A day and newer hours are added up behind the first statement of who reads."""
+    add_up(used, NOW, 2)
+    renew(used, NOW)
+    expected = sums(used, WHOLE, ("day",))
+    told: list[str] = []
+
+    def meanwhile(_: object, __: object, statement: str, *___: object) -> None:
+        told.append(statement)
+        if len(told) == 1:
+            assert add_up(used, NOW) == [FIRST, FIRST + DAY, FIRST + 3 * DAY]
+            assert renew(used, NOW + HOUR) == [PART, PART + HOUR]
+
+    with used.read() as tx:
+        sa.event.listen(tx, "after_cursor_execute", meanwhile)
+        found = usage.totals(tx, WHOLE, ("day",))
+    assert len(told) > 1
+    assert [{name: int(value) for name, value in row.items()} for row in found] == expected
+
+
+def test_a_purge_adds_up_the_days_first_and_then_what_is_left(used: Database) -> None:
+    """So that the hours of no more than the days that are not over are read at once."""
+    done = []
+    for _ in range(4):
+        with used.write() as tx:
+            more = usage.purge(tx, now=NOW)
+        done.append((more, parts(used)))
+    assert done == [(True, []), (True, []), (True, []), (False, [PART])]
+    with used.read() as tx:
+        assert set(tx.execute(sa.select(usage_part.c.day)).scalars()) == {TODAY}
+
+
+def test_a_part_is_forgotten_with_its_hours(used: Database) -> None:
+    """It stays where nothing was used since."""
+    renew(used, NOW)
+    with used.write() as tx:
+        usage.purge(tx, now=FIRST + DAY + usage.KEPT_SECONDS)
+        assert tx.execute(sa.select(sa.func.min(usage_part.c.day))).scalar_one() == FIRST + DAY
+    with used.write() as tx:
+        usage.purge(tx, now=FIRST + DAYS * DAY + usage.KEPT_SECONDS)
+    assert parts(used) == []
+    assert sums(used, WHOLE, ("owner",)) == []
