@@ -144,6 +144,7 @@ def purge(tx: sa.Connection, *, now: float) -> int:
             chat_job.c.state.in_(TERMINAL),
             ~deliveries.is_open(chat_job.c.id),
         )
+        .order_by(chat_job.c.expires_at)  # or PostgreSQL looks at all that are past it first
         .limit(PURGE_BATCH)
     )
     job_ids = tx.execute(expired).scalars().all()
