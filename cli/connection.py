@@ -1,8 +1,8 @@
 """Where the server is, and which key opens it.
 
 The URL: `--url`, else DRAGOMAN_URL, else that of the `./dragoman up` that runs on the data
-directory, else http://127.0.0.1:8642. The key: `--key-file`, else DRAGOMAN_API_KEY, else the local
-installation's admin key, which is only ever sent to this machine.
+directory, else 127.0.0.1 at DRAGOMAN_PORT (8642). The key: `--key-file`, else DRAGOMAN_API_KEY,
+else the local installation's admin key, which is only ever sent to this machine.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import click
 
 from cli.failures import NoKey
 
-USUAL_URL: Final = "http://127.0.0.1:8642"
+USUAL_PORT: Final = "8642"
 URL, API_KEY = VARIABLES = ("DRAGOMAN_URL", "DRAGOMAN_API_KEY")
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
 _BARE: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[\w.-]+)(:\d+)?(/[\w./-]*)?")  # a host, no scheme
@@ -54,7 +54,8 @@ def find(
     folder = Path(data_dir or environ.get("DRAGOMAN_DATA_DIR") or "./.dragoman").expanduser()
     running = _running(folder)
     named = url or environ.get(URL)
-    where = _checked(named) if named else _reachable(running.get("url") or USUAL_URL)
+    usual = f"http://127.0.0.1:{environ.get('DRAGOMAN_PORT') or USUAL_PORT}"
+    where = _checked(named) if named else _reachable(running.get("url") or usual)
     if key_file is not None:
         return Server(where, key_of(key_file, "--key-file"))
     if given := environ.get(API_KEY, "").strip():

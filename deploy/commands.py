@@ -108,7 +108,11 @@ def parser() -> argparse.ArgumentParser:
         ("migrate", _migrate, "bring the database to this version's schema; make missing keys"),
         ("config", _config, "show the settings in force, secrets hidden"),
     ):
-        add_data_dir(add(name, run, text))
+        command = add(name, run, text)
+        add_data_dir(command)
+        if name == "migrate":
+            text = "make an admin key where its file is missing: after a restore, or a loss"
+            command.add_argument("--new-admin-key", action="store_true", help=text)
     text = "copy the SQLite database to a new file while everything runs; see docs/backup.md"
     command = add("backup", _backup, text)
     command.add_argument("file", metavar="FILE", help="the new file")
@@ -218,14 +222,16 @@ def _migrate(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from shared.store.migrate import migrate
 
     settings = load(environ)
-    report = migrate(settings)
+    report = migrate(settings, new_admin_key=parsed.new_admin_key)
     print(f"The database has schema {report.revision}.")
     if roles := grant(settings):
         print(f"Granted what they write to {', '.join(roles)}.")
     if report.keyring_created:
         print(f"Made the keyring {report.keyring_created}: without it the database is unreadable.")
     if report.admin_key_created:
-        print(f"Made the first admin key {report.admin_key_created}.")
+        print(f"Made the admin key {report.admin_key_created}.")
+    elif parsed.new_admin_key:
+        print(f"{report.admin_key_file} was there and is registered. Move it away to have another.")
     return 0
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 from deploy import valkey
 from deploy.address import check_port, reachable, url
@@ -131,7 +132,7 @@ class System:
         await until_healthy(reachable(self.settings))
         run.state = "ready"
         self._note(run)
-        print(f"Dragoman is ready: {run.url} (admin key: {run.admin_key_file})", flush=True)
+        print(f"Dragoman is ready: {run.url} ({_admin_key(run)})", flush=True)
         if self._after is None or await self._after():
             await self._stop.wait()
 
@@ -216,3 +217,9 @@ def child_environ(settings: Settings, environ: Mapping[str, str]) -> dict[str, s
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def _admin_key(run: Run) -> str:
+    if Path(run.admin_key_file).exists():
+        return f"admin key: {run.admin_key_file}"
+    return f"no {run.admin_key_file}; `./dragoman migrate --new-admin-key` makes one"

@@ -39,7 +39,7 @@ def number(low: float, high: float) -> Callable[[str], float]:
         except ValueError:
             value = float("nan")
         if not low <= value <= high:
-            raise Expected(f"a number of seconds from {low:g} to {high:g}")
+            raise Expected(f"a number of seconds from {low:.9g} to {high:.9g}")
         return value
 
     return parse

@@ -27,7 +27,7 @@ attempt: contextvars.ContextVar[int | None] = contextvars.ContextVar("attempt", 
 # What libraries tell of their normal work; ours says in its own words when a process is ready.
 CHATTY: Final = (
     *("httpx", "httpcore", "alembic", "gunicorn.error", "celery.app.trace", "celery.apps.worker"),
-    *("celery.worker.strategy", "celery.worker.consumer.connection"),
+    *("celery.worker.strategy", "celery.worker.consumer.connection", "sqlalchemy.pool"),
 )
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "data"}
 _PLAIN: Final = frozenset(

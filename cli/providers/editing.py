@@ -15,6 +15,7 @@ from cli.providers.showing import display
 from cli.session import Session, calls
 
 FIRST_LOOK_SECONDS = 10
+LOOKED_AT = {"endpoint", "api_key"}  # what is known of the server says nothing of another one
 
 
 @group.command("add")
@@ -80,7 +81,8 @@ def edit(
     """Change a provider: what is not given stays as it is. For admins.
 
     Repeated options (--tag, --model, --allow-model) replace the whole list. A stored key does not
-    follow the endpoint to another host: it is asked for, or given again.
+    follow the endpoint to another host: it is asked for, or given again. With another endpoint or
+    key the server is looked at before this returns, for 10 s at most.
     """
     body = fields.body_of(given) | fields.key_field(session, api_key_file, no_key=no_key)
     if ask_key:
@@ -99,6 +101,8 @@ def edit(
         session.out.say(refused.message)
         body |= fields.ask_key(session, "API key for the new address (not shown; empty: none)")
         changed = session.api.send("PATCH", path, body)
+    if body.keys() & LOOKED_AT and changed["enabled"] and not session.out.as_json:
+        changed = discovered(session, changed, FIRST_LOOK_SECONDS)
     display(session.out, changed)
 
 

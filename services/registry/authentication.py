@@ -79,7 +79,8 @@ class Authenticator:
             return lambda: self.caller_in(token)
         scheme, _, key = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
-            raise InvalidApiKey("Expected the header `Authorization: Bearer <key>`, got none.")
+            got = "none" if authorization is None else "another form of it"
+            raise InvalidApiKey(f"Expected the header `Authorization: Bearer <key>`, got {got}.")
         return lambda: self.caller_with(key)
 
     def caller_with(self, key: str) -> Caller:

@@ -7,6 +7,7 @@ A key reads `dgm_<id>_<secret>`; only its SHA-256 is stored, which is safe becau
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -79,6 +80,10 @@ class Key:
 _KEY: Final = sa.select(*[api_key.c[name] for name in Key.__dataclass_fields__])
 
 
+# Its id is a ULID in small letters.
+_OURS: Final = re.compile(r"dgm_([0-7][0-9a-hjkmnp-tv-z]{25})_[\w-]{32}", re.ASCII)
+
+
 def new_secret() -> Secret:
     """A fresh key text; shown once, then only its digest is kept."""
     return Secret(f"dgm_{ids.new().lower()}_{secrets.token_urlsafe(24)}")
@@ -101,7 +106,7 @@ def add_key(
     limits: Limits | None = None,
 ) -> str:
     """Store a key's digest; returns its id."""
-    key_id = ids.new(ids.KEY)
+    key_id = _id_in(secret) or ids.new(ids.KEY)
     tx.execute(
         sa.insert(api_key).values(
             id=key_id,
@@ -117,6 +122,12 @@ def add_key(
         )
     )
     return key_id
+
+
+def _id_in(secret: Secret) -> str | None:
+    """The id that a key of our own making shows; None for an operator's own text."""
+    found = _OURS.fullmatch(secret.reveal())
+    return ids.KEY + found[1].upper() if found else None
 
 
 def keys(tx: sa.Connection, *, owner: str | None = None) -> Sequence[Key]:

@@ -45,9 +45,10 @@ class MigrationReport:
     admin_key_file: Path
 
 
-def migrate(settings: Settings) -> MigrationReport:
+def migrate(settings: Settings, *, new_admin_key: bool = False) -> MigrationReport:
     """Bring the database to this code's schema and make what is missing.
 
+    `new_admin_key` makes a missing file of the admin key also where the database knows an admin.
     Raises ConfigurationError when the database is away, or was sealed with a keyring that is gone.
     """
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -61,7 +62,7 @@ def migrate(settings: Settings) -> MigrationReport:
             if before != SCHEMA_REVISION:
                 _tell(tx, Action.SCHEMA_MIGRATE, {"from": before, "to": SCHEMA_REVISION})
             sealer, keyring_created = _keyring(tx, settings)
-            admin_key_created = _admin_key(tx, settings)
+            admin_key_created = _admin_key(tx, settings, anew=new_admin_key)
             _prove(tx, sealer)
     except UNAVAILABLE as fault:
         raise _unusable(settings, "a database that answers", fault) from None
@@ -120,8 +121,8 @@ def _prove(tx: sa.Connection, sealer: Sealer) -> None:
     tx.execute(sa.update(installation).values(keyring_proof=prove(sealer)))
 
 
-def _admin_key(tx: sa.Connection, settings: Settings) -> Path | None:
-    path = settings.admin_key_file
+def _admin_key(tx: sa.Connection, settings: Settings, *, anew: bool) -> Path | None:
+    path, is_known = settings.admin_key_file, access.any_admin(tx, now=time.time())
     created = None
     if path.exists():
         secret = Secret(path.read_text("utf-8").strip())
@@ -132,7 +133,7 @@ def _admin_key(tx: sa.Connection, settings: Settings) -> Path | None:
                     f"got {len(secret.reveal())}"
                 ]
             )
-    elif access.any_admin(tx, now=time.time()):
+    elif is_known and not anew:
         return None  # the operator took the file away on purpose
     else:
         secret = access.new_secret()
@@ -142,7 +143,7 @@ def _admin_key(tx: sa.Connection, settings: Settings) -> Path | None:
         key_id = access.add_key(
             tx,
             secret,
-            name="first admin key",
+            name="another admin key" if is_known else "first admin key",
             owner="admin",
             role=access.Role.ADMIN,
             now=time.time(),

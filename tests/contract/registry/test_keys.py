@@ -31,6 +31,7 @@ def test_a_new_key_works_at_once_and_its_secret_is_shown_once(registry: Registry
     assert answer.headers["Cache-Control"] == "no-store"
     secret = made.pop("key")
     assert secret.startswith(made["prefix"])
+    assert secret.startswith(f"dgm_{made['id'].removeprefix('key_').lower()}_")  # told by its id
     assert made == {
         "id": made["id"],
         "object": "api_key",

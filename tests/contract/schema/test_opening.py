@@ -69,6 +69,25 @@ def test_an_admin_key_file_of_the_operators_is_registered(settings: Settings) ->
     database.dispose()
 
 
+def test_a_lost_admin_key_is_replaced_where_that_is_asked_for(settings: Settings) -> None:
+    """As after a restore, whose backup has no key in the clear."""
+    migrate(settings)
+    lost = settings.admin_key_file.read_text()
+    settings.admin_key_file.unlink()
+    assert migrate(settings).admin_key_created is None  # it may be gone on purpose
+    assert migrate(settings, new_admin_key=True).admin_key_created == settings.admin_key_file
+    assert migrate(settings, new_admin_key=True).admin_key_created is None
+    made = settings.admin_key_file.read_text()
+    assert made != lost
+    database, _ = open_store(settings)
+    with database.read() as tx:
+        for key in (made, lost):
+            caller = access.find_caller(tx, access.digest(key.strip()), now=time.time())
+            assert caller is not None
+            assert caller.is_admin
+    database.dispose()
+
+
 def test_a_database_without_tables_is_refused_with_the_command_to_run(settings: Settings) -> None:
     settings.data_dir.mkdir(exist_ok=True)
     settings.keyring_file.write_text(Keyring.generate().dump())

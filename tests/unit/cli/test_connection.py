@@ -43,6 +43,8 @@ def test_what_a_dead_installation_left_is_not_believed(folder: Path) -> None:
     with running(folder, "http://127.0.0.1:9000"):
         pass
     assert find({}, data_dir=str(folder)).url == "http://127.0.0.1:8642"
+    elsewhere = {"DRAGOMAN_PORT": "18642"}
+    assert find(elsewhere, data_dir=str(folder)).url == "http://127.0.0.1:18642"
 
 
 def test_what_is_said_wins_over_what_is_found(folder: Path) -> None:

@@ -126,8 +126,21 @@ def test_edit_sends_only_what_was_given(scene: Scene) -> None:
     assert scene.run("providers", "edit", "acme", "--disable").exit is Exit.OK
     assert scene.requests[0].method == "PATCH"
     assert scene.sent() == {"enabled": False}
-    scene.run("providers", "edit", "acme", "--no-key", "--max-concurrency", "0")
+    scene.run("providers", "edit", "acme", "--no-key", "--max-concurrency", "0", "--json")
     assert scene.sent() == {"api_key": None, "options": {"max_concurrency": None}}
+
+
+def test_edit_tells_what_the_server_says_to_another_key(scene: Scene) -> None:
+    """What was known before said "ok" to a key that its server refuses."""
+    error = {"message": "The key is refused.", "code": "upstream_authentication_failed"}
+    discovery = {**provider()["discovery"], "status": "auth_failed", "error": error}
+    looked = {**FOUND, "provider": provider(discovery=discovery)}
+    scene.answering(httpx.Response(200, json=provider()), httpx.Response(200, json=looked))
+    ran = scene.run("providers", "edit", "acme", "--no-key")
+    assert ran.exit is Exit.OK
+    assert [request.method for request in scene.requests] == ["PATCH", "POST"]
+    assert "auth_failed: The key is refused." in ran.err
+    assert "auth_failed" in ran.out
 
 
 def test_who_moves_an_endpoint_is_asked_for_its_key_on_a_terminal(scene: Scene) -> None:
@@ -135,10 +148,11 @@ def test_who_moves_an_endpoint_is_asked_for_its_key_on_a_terminal(scene: Scene) 
     scene.answering(needs, httpx.Response(200, json=provider()))
     move = ("providers", "edit", "acme", "--endpoint", "elsewhere.test")
     assert scene.run(*move).exit is Exit.FAILED
-    scene.answering(needs, httpx.Response(200, json=provider()))
+    looked = httpx.Response(200, json=FOUND)
+    scene.answering(needs, httpx.Response(200, json=provider()), looked)
     scene.asking("sk-new")
     assert scene.run(*move).exit is Exit.OK
-    assert scene.sent() == {"endpoint": "elsewhere.test", "api_key": "sk-new"}
+    assert scene.sent(-2) == {"endpoint": "elsewhere.test", "api_key": "sk-new"}
 
 
 def test_delete_shows_what_it_touches_and_asks(scene: Scene) -> None:
