@@ -56,6 +56,8 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 
     Raises InvalidJson, or InvalidValue or UnknownField with the JSON path of the field at fault.
     """
+    if not body:
+        raise InvalidJson("Expected a JSON object, got an empty body.")
     try:
         value = decoder.decode(body)
         body.decode("utf-8")  # the decoder skips what it need not understand

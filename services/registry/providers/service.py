@@ -60,7 +60,10 @@ class Providers:
             chosen = slug or slugs.derive(body["name"], _Taken(tx))
             provider = Provider(slug=chosen, **fixed)
             providers.create(tx, provider)
-            audit.append(tx, actor, Action.PROVIDER_CREATE, at=now, subject=provider_id)
+            detail = {"slug": chosen}
+            audit.append(
+                tx, actor, Action.PROVIDER_CREATE, at=now, subject=provider_id, detail=detail
+            )
             return provider
 
         created = self._transactions.write(insert)
@@ -131,7 +134,10 @@ class Providers:
             _demand(may, provider)
             if providers.delete(tx, provider.id, at=now) is None:
                 raise unknown(reference)
-            audit.append(tx, actor, Action.PROVIDER_DELETE, at=now, subject=provider.id)
+            detail = {"slug": provider.slug}  # nobody can look it up any more
+            audit.append(
+                tx, actor, Action.PROVIDER_DELETE, at=now, subject=provider.id, detail=detail
+            )
             return jobs.fail_of_deleted_provider(tx, provider.id, now=now, retention=retention)
 
         ended = self._transactions.write(remove)

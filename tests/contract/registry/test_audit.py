@@ -50,14 +50,14 @@ def test_every_change_of_a_provider_is_told_by_the_names_of_its_fields(registry:
     assert registry.call("DELETE", path).status_code == 204
     entries = trail(registry, subject=made["id"])
     assert told(entries) == [
-        ("provider.create", {}),
+        ("provider.create", {"slug": made["slug"]}),
         (
             "provider.update",
             {"fields": ["description", "options.total_timeout", "api_key", "enabled"]},
         ),
         ("provider.update", {"fields": ["enabled"]}),
         ("provider.refresh", {}),
-        ("provider.delete", {}),
+        ("provider.delete", {"slug": made["slug"]}),
     ]
     assert SECRET not in repr(entries)
     assert [entry["actor"]["owner"] for entry in entries] == [*["admin"] * 3, "ann", "admin"]
@@ -113,7 +113,9 @@ def test_what_was_refused_is_not_told_as_done(registry: Registry) -> None:
     path = f"/v1/providers/{made['id']}"
     refused(registry.call("PATCH", path, {"tags": ["x"]}, If_Match='"9"'), 412, "stale_revision")
     refused(registry.call("DELETE", path, If_Match='"9"'), 412, "stale_revision")
-    assert told(trail(registry, subject=made["id"])) == [("provider.create", {})]
+    assert told(trail(registry, subject=made["id"])) == [
+        ("provider.create", {"slug": made["slug"]})
+    ]
     assert len(trail(registry, actor="admin", order="desc")) == before
 
 

@@ -86,6 +86,11 @@ def test_what_is_no_object_in_utf8_is_refused(body: bytes) -> None:
         json_bodies.decode(body, RAW)
 
 
+def test_an_empty_body_is_called_that() -> None:
+    with pytest.raises(InvalidJson, match="got an empty body"):
+        json_bodies.decode(b"", RAW)
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "param"),
     [
