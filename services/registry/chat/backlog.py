@@ -13,7 +13,7 @@ from typing import Final
 from gevent.event import Event
 
 from services.registry.database import Transactions
-from shared.errors import QueueFull
+from shared.errors import QueueFull, StoreUnavailable
 from shared.store import jobs
 
 COUNT_SECONDS: Final = 1.0
@@ -39,25 +39,24 @@ class Backlog:
         self._accepted = 0  # since the count
         self._counted_at = float("-inf")
         self._rate = 0.0  # jobs a second that left the queue
+        self._away: StoreUnavailable | None = None  # what the last count met
         self._known = Event()  # clear while the rows are counted
         self._known.set()
 
     def refusal(self) -> QueueFull | None:
         """Why no further job is taken now; None while there is room. Raises StoreUnavailable."""
-        now = self._monotonic()
-        if now - self._counted_at >= COUNT_SECONDS:
-            since, self._counted_at = self._counted_at, now  # others need not count as well
-            self._known.clear()
-            try:
-                self._count(now - since)
-            except BaseException:
-                self._queued = 0  # unknown: those who wait learn from their own transaction
-                raise
-            finally:
-                self._known.set()
-        else:
+        if not self._known.is_set():
             # After a quiet time the number is as old as that, and the first of many counts anew.
             self._known.wait()
+            if self._away is not None:
+                # Their own transactions would wait as long once more, and for each other.
+                raise StoreUnavailable(self._away.message, retry_after=self._away.retry_after)
+        elif (elapsed := self._monotonic() - self._counted_at) >= COUNT_SECONDS:
+            self._known.clear()
+            try:
+                self._count(elapsed)
+            finally:
+                self._known.set()
         waiting = self._queued + self._accepted
         if waiting < self._limit:
             return None
@@ -75,8 +74,13 @@ class Backlog:
         self._accepted += 1
 
     def _count(self, elapsed: float) -> None:
-        before, accepted = self._queued, self._accepted
-        self._queued = self._transactions.read(lambda tx: jobs.queued(tx, most=self._limit + 1))
+        before, accepted, now = self._queued, self._accepted, self._monotonic()
+        try:
+            self._queued = self._transactions.read(lambda tx: jobs.queued(tx, most=self._limit + 1))
+        except StoreUnavailable as away:
+            self._away = away
+            raise
+        self._away, self._counted_at = None, now
         self._accepted -= accepted
         left = max(before + accepted - self._queued, 0)
         if before:

@@ -65,16 +65,24 @@ def test_many_at_once_after_a_quiet_time_are_judged_by_one_new_count() -> None:
     assert queue.counts == 2
 
 
-def test_a_database_that_is_away_is_no_full_queue() -> None:
+def test_a_database_that_is_away_is_no_full_queue_and_told_to_all_who_wait() -> None:
+    """They waited for the count, then each for its own transaction, behind each other: 37 s."""
     queue = Queue(limit=3)
     queue.queued = 3
     assert queue.refusal() is not None
     queue.away, queue.takes = True, 0.02
     queue.now += 1
-    waiting = gevent.spawn(queue.refusal)  # begins while the rows are counted
-    with pytest.raises(StoreUnavailable):
-        queue.refusal()
-    assert waiting.get() is None  # its own transaction says so
+    waiting = [gevent.spawn(queue.refusal) for _ in range(3)]
+    gevent.sleep(0.01)
+    queue.now += 10  # a second is over, and no second count begins beside the first
+    waiting.append(gevent.spawn(queue.refusal))
+    for one in waiting:
+        with pytest.raises(StoreUnavailable, match="It is away"):
+            one.get()
+    assert queue.counts == 2
+    queue.away, queue.queued = False, 0
+    assert queue.refusal() is None  # asked anew, not a second later
+    assert queue.counts == 3
 
 
 def test_retry_after_follows_from_the_rate_at_which_jobs_leave() -> None:
