@@ -8,7 +8,7 @@ statement would wait for ever.
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg
 import sqlalchemy as sa
@@ -18,7 +18,7 @@ from sqlalchemy import event
 def bound_answers(engine: sa.Engine, seconds: float) -> None:
     """Let connections of `engine` that took longer for a statement end in OperationalError."""
 
-    class Bound(_BoundConnection):
+    class Bound(BoundConnection):
         answer_seconds = seconds
 
     def connect(_dialect: object, _record: object, arguments: Any, named: Any) -> Any:
@@ -27,10 +27,23 @@ def bound_answers(engine: sa.Engine, seconds: float) -> None:
     event.listen(engine, "do_connect", connect)
 
 
-class _BoundConnection(psycopg.Connection[Any]):
-    answer_seconds: float
+class BoundConnection(psycopg.Connection[Any]):
+    """One whose server is given up when it says nothing for `answer_seconds`."""
+
+    answer_seconds: ClassVar[float]
+    silent_at: ClassVar[float] = float("-inf")  # monotonic: when one of an engine was given up
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._made_at = time.monotonic()
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether its server was given up since it was made: it need not be waited for again."""
+        return self._made_at <= self.silent_at
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """As psycopg's own, for `answer_seconds` at most; raises OperationalError."""
         limit = self.answer_seconds if timeout is None else timeout
         began = time.monotonic()
         try:
@@ -40,6 +53,7 @@ class _BoundConnection(psycopg.Connection[Any]):
                 raise
             # The answer may still come, and would be taken for that of the next statement.
             self.close()
+            type(self).silent_at = time.monotonic()
             raise psycopg.OperationalError(
                 f"the server said nothing for {limit:g} s; the connection is closed"
             ) from fault

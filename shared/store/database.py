@@ -21,7 +21,7 @@ from sqlalchemy.pool import Pool
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
-from shared.store.answering import bound_answers
+from shared.store.answering import BoundConnection, bound_answers
 
 LOCK_TIMEOUT_MS: Final = 5_000
 LOCK_LOOK_MS: Final = 1
@@ -158,13 +158,16 @@ class Database:
 def _ping_what_rested(engine: sa.Engine) -> None:
     """Look whether a connection that nobody used for a second is still there, before its use.
 
-    `pool_pre_ping` asks before each use: a round trip of the five of a read.
+    `pool_pre_ping` asks before each use: a round trip of the five of a read. Those that were there
+    when the server fell silent for one are not asked: that would take as long for each.
     """
 
     def rests(_connection: object, record: Any) -> None:
         record.info["rests_since"] = time.monotonic()
 
     def taken(connection: Any, record: Any, _proxy: object) -> None:
+        if isinstance(connection, BoundConnection) and connection.is_doubtful:
+            raise exc.InvalidatePoolError
         since = record.info.get("rests_since")
         if since is None or time.monotonic() - since < RESTED_SECONDS:
             return

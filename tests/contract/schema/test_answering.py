@@ -8,12 +8,15 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
+from shared.store import database as module
 from shared.store.database import ANSWER_SECONDS, LOCK_TIMEOUT_MS, UNAVAILABLE, Database
+from shared.store.prepared import Prepared
 from tests.faultproxy import FaultProxy, Way, fault_proxy
 from tests.postgres import PostgresServer
 
 BOUND = 0.4  # seconds
 ONE = sa.text("SELECT 1")
+PID = sa.text("SELECT pg_backend_pid()")
 
 
 @pytest.fixture
@@ -45,6 +48,28 @@ def test_a_silent_server_is_away_within_the_bound_and_its_connection_is_not_used
     proxy.heal()  # and what was held comes: nobody may take it for an answer of his own
     with database.read() as tx:
         assert tx.execute(sa.text("SELECT 2")).scalar_one() == 2
+
+
+def test_nobody_waits_for_another_connection_of_a_server_that_fell_silent(
+    database: Database, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each was asked first whether it lives, for as long again: 35 s of a frozen PostgreSQL."""
+    monkeypatch.setattr(module, "RESTED_SECONDS", 0.0)
+    url = database.engine.url.render_as_string(hide_password=False)
+    pool = Database(url, pool_size=2, answer_seconds=BOUND)
+    with pool.read() as one, pool.read() as other:
+        known = {one.execute(PID).scalar_one(), other.execute(PID).scalar_one()}
+    asked: list[object] = []
+    monkeypatch.setattr(pool.engine.dialect, "do_ping", asked.append)
+    proxy.switch(back=Way(held=True))
+    with pytest.raises(UNAVAILABLE), pool.read() as tx:
+        Prepared(PID).first(tx, {})  # the driver itself: SQLAlchemy does not hear of it
+    assert len(asked) == 1
+    proxy.heal()
+    with pool.read() as tx:
+        assert tx.execute(PID).scalar_one() not in known
+    assert len(asked) == 1
+    pool.dispose()
 
 
 def test_a_commit_that_is_not_answered_is_no_commit(database: Database, proxy: FaultProxy) -> None:
