@@ -50,10 +50,8 @@ class Parser(FlaskParser):
         found = [leaf for leaf in leaves if leaf[1] is not UNKNOWN]
         found += sorted(leaf for leaf in leaves if leaf[1] is UNKNOWN)
         (path, message), others = found[0], found[1:]
-        first, *further = (_told(*leaf) for leaf in found[: 1 + MOST_TOLD])
-        told = " Also ".join(
-            [first, *(text.replace("Expected", "expected", 1) for text in further)]
-        )
+        told = " Also ".join(_told(*leaf) for leaf in found[: 1 + MOST_TOLD])
+        told = told.replace(" Also Expected ", " Also expected ")  # of no field's own
         if len(others) > MOST_TOLD:
             told += f" Further faults: {len(others) - MOST_TOLD}."
         kind = UnknownField if message is UNKNOWN else InvalidValue

@@ -181,7 +181,7 @@ def test_a_refused_word_is_answered_with_those_that_exist(registry: Registry) ->
     assert "no_models_route" in detail
     assert "'fine'" in detail
     detail = refused(registry.get(f"{PROVIDERS}?order=up&limit=0"), 400, "invalid_value")["detail"]
-    assert "expected one of asc, desc, got 'up'." in detail
+    assert "Expected one of asc, desc, got 'up'." in detail
     assert "Also" in detail  # the other fault
 
 

@@ -28,9 +28,9 @@ def test_the_first_fault_is_the_param_and_the_message_names_the_others() -> None
     assert (type(error), error.param) == (InvalidValue, "name")
     assert error.message == (
         "name: Expected 1 to 100 printable characters, got 0."
-        " Also endpoint: expected a value, got none."
-        " Also options.models[0]: expected 1 to 256 printable characters."
-        " Also options.models[2]: expected 1 to 256 printable characters."
+        " Also endpoint: Expected a value, got none."
+        " Also options.models[0]: Expected 1 to 256 printable characters."
+        " Also options.models[2]: Expected 1 to 256 printable characters."
         " Also expected only documented fields, got ape."
         " Also expected only documented fields, got zoo."
     )
