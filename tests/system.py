@@ -6,10 +6,11 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -161,6 +162,36 @@ class System:
             for pid in stopped:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
+
+    @contextmanager
+    def suspended_between_writes(self, name: str) -> Iterator[None]:
+        """As `suspended`, but not while it holds SQLite's write lock: nobody else could write."""
+
+        def stopped() -> int | None:
+            pid = self.signal(name, signal.SIGSTOP)
+            if self._is_writable():
+                return pid
+            os.kill(pid, signal.SIGCONT)
+            return None
+
+        pid = eventually(stopped, 30, every=0.02)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def _is_writable(self) -> bool:
+        if not self.database_url.startswith("sqlite"):
+            return True
+        path = self.database_url.removeprefix("sqlite:///")
+        # Others write for milliseconds; who is stopped writes for ever.
+        with closing(sqlite3.connect(path, timeout=1.0, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            connection.execute("ROLLBACK")
+            return True
 
     def stop(self) -> int:
         """SIGTERM and wait; the exit status. Raises SystemDied when it does not end."""

@@ -36,7 +36,7 @@ def worker_stopped(*places: Place) -> Iterator[None]:
     """No chat worker of these claims while the block runs."""
     with ExitStack() as stack:
         for place in places:
-            stack.enter_context(place.system.suspended(WORKER))
+            stack.enter_context(place.system.suspended_between_writes(WORKER))
         yield
 
 

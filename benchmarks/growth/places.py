@@ -86,7 +86,7 @@ def place(
             if not queued:
                 yield here
                 return
-            with system.suspended(WORKER):
+            with system.suspended_between_writes(WORKER):
                 fill_queue(database, bulk, size, here.seal)
                 yield here
     finally:

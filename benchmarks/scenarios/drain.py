@@ -61,9 +61,8 @@ def _dragoman(stage: Stage, side: Side, count: int, sim: dict[str, Any], record:
     call = side.chat(sim=sim, background=True)
     stage.upstream.reset()
     size = _database_bytes(system.data_dir)
-    # A worker that is frozen while it writes holds SQLite's write lock: there is nothing to write.
     stage.ended(side.name)
-    with system.suspended(WORKER):
+    with system.suspended_between_writes(WORKER):
         answers = asyncio.run(load.exactly(call, count, connections=stage.scale.connections))
         before, began = side.cpu_seconds(), time.perf_counter()
     stage.ended(side.name)

@@ -67,7 +67,7 @@ def test_no_call_fails_and_no_job_is_called_twice_or_never(figures: Figures) -> 
         if "error" in place[2] or "one call" in place[2] or "beyond one" in place[2]
     }
     assert len(counted) >= 10
-    assert set(counted.values()) == {0}
+    assert {place: value for place, value in counted.items() if value} == {}
 
 
 def test_jobs_are_in_flight_together_and_celery_s_one_for_each_core(figures: Figures) -> None:
