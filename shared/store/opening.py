@@ -15,7 +15,7 @@ from shared.errors import ConfigurationError, Faults
 from shared.store.database import ANSWER_SECONDS, UNAVAILABLE, Database, reason_of
 from shared.store.schema import installation
 
-SCHEMA_REVISION = 10
+SCHEMA_REVISION = 11
 PROOF_PLACE = {"table": "installation", "row": "1", "column": "keyring_proof"}
 PROOF = b"dragoman"
 

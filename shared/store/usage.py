@@ -161,7 +161,7 @@ def totals(
     Without `group_by` one row, of all. In the order of what they are grouped by; up to `limit` rows
     behind the one with the values `after`. With `named` all other providers are one, `OTHER`.
     """
-    used = _used(tx, period, by_hour="hour" in group_by)
+    used = usage_days.source(tx, period.since, period.until, period.owner, by=group_by)
     day = used.c.hour - used.c.hour % usage_days.DAY
     columns: list[sa.ColumnElement[Any]] = [
         day.label("day") if name == "day" else used.c[name] for name in group_by
@@ -181,13 +181,11 @@ def totals(
     return [dict(row) for row in tx.execute(query).mappings()]
 
 
-def _used(tx: sa.Connection, period: Period, *, by_hour: bool) -> sa.Subquery:
-    return usage_days.source(tx, period.since, period.until, period.owner, by_hour=by_hour)
-
-
 def busiest(tx: sa.Connection, period: Period, most: int) -> Sequence[str]:
     """The ids of up to `most` providers with the most requests in a period, the busiest first."""
-    used = _used(tx, period, by_hour=False)
+    used = usage_days.source(
+        tx, period.since, period.until, period.owner, by=["provider_id"], counts=["requests"]
+    )
     query = (
         sa.select(used.c.provider_id)
         .group_by(used.c.provider_id)

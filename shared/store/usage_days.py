@@ -8,6 +8,7 @@ What it has no day of yet it adds up once an hour, by day as well: `usage_part`.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from math import ceil, floor
 from typing import Any, Final
 
@@ -21,9 +22,18 @@ DAY: Final = 86_400
 SETTLED_SECONDS: Final = 6 * 3_600  # more than clocks of workers may differ
 PART_SETTLED: Final = 900  # workers keep what they cannot write for up to ten minutes
 
-_SAME: Final = [column.name for column in usage_hour.columns if column.name != "hour"]
 _KEYS: Final = [column.name for column in usage_hour.primary_key if column.name != "hour"]
-_COUNTS: Final = [name for name in _SAME if name not in _KEYS]
+_COUNTS: Final = [column.name for column in usage_hour.columns if not column.primary_key]
+# What may be asked for, and the shortest beginning of an index that has it, behind the day.
+_ORDERS: Final[Mapping[frozenset[str], Sequence[str]]] = {
+    frozenset(): (),
+    frozenset({"owner"}): ("owner",),
+    frozenset({"key_id"}): ("owner", "key_id"),
+    frozenset({"owner", "key_id"}): ("owner", "key_id"),
+    frozenset({"provider_id"}): ("provider_id",),
+    frozenset({"model"}): ("provider_id", "model"),
+    frozenset({"provider_id", "model"}): ("provider_id", "model"),
+}
 _SINCE: Final = sa.bindparam("since", type_=sa.BigInteger())
 _UNTIL: Final = sa.bindparam("until", type_=sa.BigInteger())
 
@@ -56,18 +66,23 @@ _ADDED_UP: Final = sa.select(
 
 
 def source(
-    tx: sa.Connection, since: float, until: float, owner: str | None, *, by_hour: bool
+    tx: sa.Connection,
+    since: float,
+    until: float,
+    owner: str | None,
+    *,
+    by: Collection[str],
+    counts: Sequence[str] = _COUNTS,
 ) -> sa.Subquery:
-    """The totals from `since` to before `until`, in Unix seconds, with the columns of `usage_hour`.
+    """The totals from `since` to before `until`, in Unix seconds, still to be summed up.
 
-    What was added up has the first hour of its day as `hour`, unless `by_hour` asks for all hours.
+    The columns are `hour`, those of `by` among the keys, and `counts`. What was added up has the
+    first hour of its day as `hour`, unless `hour` is asked for, which reads all hours.
     """
     # Whole numbers: beside a fraction PostgreSQL reads the hours as fractions, without an index.
     since, until = ceil(since), ceil(until)
-    first = until if by_hour else min(-(-since // DAY) * DAY, until)
-    if first == until:
-        return _rows(usage_hour, since, until, owner).subquery("used")
-    added_up, newest = _added_up(tx)
+    first = until if "hour" in by else min(-(-since // DAY) * DAY, until)
+    added_up, newest = (0, 0) if first == until else _added_up(tx)
     last = max(first, min(until // DAY * DAY, added_up))
     rest = newest if max(first, added_up) < newest <= until else last
     spans = (
@@ -76,16 +91,27 @@ def source(
         (usage_part, last, rest),
         (usage_hour, rest, until),
     )
-    return sa.union_all(
-        *[_rows(table, begin, end, owner) for table, begin, end in spans if begin < end]
-    ).subquery("used")
+    keys = [name for name in _KEYS if name in by]
+    told = [span for span in spans if span[1] < span[2]] or [(usage_hour, since, until)]
+    return sa.union_all(*[_rows(*span, owner, keys, counts) for span in told]).subquery("used")
 
 
 def _rows(
-    table: sa.Table, since: int, until: int, owner: str | None
+    table: sa.Table,
+    since: int,
+    until: int,
+    owner: str | None,
+    keys: Sequence[str],
+    counts: Sequence[str],
 ) -> sa.Select[tuple[object, ...]]:
     at = table.c.hour if table is usage_hour else table.c.day
-    query = sa.select(at.label("hour"), *[table.c[name] for name in _SAME])
+    found = [at.label("hour"), *[table.c[name] for name in keys]]
+    # Summed up here where an index has that order: to sort rows of so many columns takes longest.
+    order = None if table is usage_hour else _ORDERS.get(frozenset(keys))
+    query = sa.select(*found, *[table.c[name] for name in counts])
+    if order is not None:
+        sums = [sa.func.sum(table.c[name]).label(name) for name in counts]
+        query = sa.select(*found, *sums).group_by(at, *[table.c[name] for name in order])
     query = query.where(at >= since, at < until)
     if table is usage_part:
         query = query.where(table.c.until == until)

@@ -195,6 +195,8 @@ usage_day = sa.Table(
     sa.Column("provider_id", sa.Text, primary_key=True),
     sa.Column("model", sa.Text, primary_key=True),
     *_totals(),
+    # In this order they are summed up, without sorting rows of so many columns.
+    sa.Index("ix_usage_day_day_provider_id_model", "day", "provider_id", "model"),
 )
 # Writer: chat worker, which adds up the hours of days that are not over, once an hour.
 usage_part = sa.Table(
@@ -208,4 +210,7 @@ usage_part = sa.Table(
     sa.Column("provider_id", sa.Text, primary_key=True),
     sa.Column("model", sa.Text, primary_key=True),
     *_totals(),
+    sa.Index(
+        "ix_usage_part_until_day_provider_id_model", *("until", "day", "provider_id", "model")
+    ),
 )

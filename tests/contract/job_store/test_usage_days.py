@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -18,7 +19,10 @@ from shared.store.usage_days import DAY, PART_SETTLED, SETTLED_SECONDS
 
 FIRST = 20_000 * DAY  # the first second of a day
 DAYS = 5
-GROUPS = (), ("day",), ("owner",), ("provider_id", "model"), ("day", "provider_id"), ("hour",)
+KEYS = ("owner", "key_id", "provider_id", "model")
+INDEXED = (), *combinations(KEYS, 1), ("owner", "key_id"), ("provider_id", "model")
+GROUPS = (*INDEXED[:3], ("provider_id",), ("day", "model"), ("owner", "model"), ("day",), ("hour",))
+BUSIEST = "prov_acme"
 WHOLE = Period(FIRST, FIRST + DAYS * DAY)
 TODAY = FIRST + 4 * DAY
 PART = TODAY + 15 * HOUR  # until when the hours are added up
@@ -53,7 +57,7 @@ def used(database: Database) -> Database:
         if hour // DAY - FIRST // DAY == 2:
             continue
         for owner in ("ann", "bob"):
-            for model in ("acme/a", "acme/b"):
+            for model in ("acme/a", "acme/b", "bmod/a"):
                 if chance.random() < 0.5:
                     rows.append(_row(hour, owner, model, chance))
     with database.write() as tx:
@@ -62,7 +66,8 @@ def used(database: Database) -> Database:
 
 
 def _row(hour: int, owner: str, model: str, chance: random.Random) -> dict[str, Any]:
-    keys = dict(zip(usage.KEYS, (hour, owner, f"key_{owner}", "prov_1", model), strict=True))
+    of = (hour, owner, f"key_{owner}_{chance.randint(1, 2)}", f"prov_{model[:4]}", model)
+    keys = dict(zip(usage.KEYS, of, strict=True))
     return keys | {name: chance.randint(0, 9) for name in (*usage.COUNTS, *LATENCIES)}
 
 
@@ -144,8 +149,35 @@ def test_sums_of_days_read_no_hours_of_them(used: Database) -> None:
         tx.execute(sa.delete(usage_hour))
         (row,) = usage.totals(tx, Period(FIRST, FIRST + DAYS * DAY), ())
         assert row["requests"] > 0
-        assert usage.busiest(tx, Period(FIRST, FIRST + DAYS * DAY), 1) == ["prov_1"]
+        assert usage.busiest(tx, Period(FIRST, FIRST + DAYS * DAY), 1) == [BUSIEST]
         assert usage.totals(tx, Period(FIRST, FIRST + DAYS * DAY), ("hour",)) == []
+
+
+@pytest.mark.parametrize("by", INDEXED)
+def test_of_what_is_added_up_each_group_comes_as_one_row(
+    used: Database, by: tuple[str, ...]
+) -> None:
+    add_up(used, NOW, DAYS)
+    renew(used, NOW)
+    with used.read() as tx:
+        source = usage_days.source(tx, FIRST, PART, None, by=by)
+        rows = tx.execute(sa.select(source.c.hour, *[source.c[name] for name in by])).all()
+    assert len(rows) == len(set(rows)) >= DAYS - 1
+
+
+def test_what_is_added_up_is_read_in_the_order_of_an_index(used: Database) -> None:
+    """Rows of so many columns are not sorted for the sums of whole days."""
+    if not used.is_sqlite:
+        pytest.skip("PostgreSQL sums up by hashes")
+    add_up(used, NOW, DAYS)
+    renew(used, NOW)
+    with used.read() as tx:
+        for by in INDEXED:
+            query = sa.select(usage_days.source(tx, FIRST, PART, None, by=by))
+            literal = query.compile(tx.engine, compile_kwargs={"literal_binds": True})
+            plan = [row.detail for row in tx.execute(sa.text(f"EXPLAIN QUERY PLAN {literal}"))]
+            assert len(plan) > 1, "expected both days and hours"
+            assert [step for step in plan if "TEMP B-TREE" in step] == [], by
 
 
 def test_days_are_forgotten_with_their_hours(used: Database) -> None:
