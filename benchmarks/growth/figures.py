@@ -17,10 +17,7 @@ CONNECTIONS: Final = 20
 SECONDS: Final = 2.0
 JOBS: Final = 400
 # What is told beside the others, and why it may grow.
-BY_HOURS: Final = "grows with the hours of two days and the names in them, not with the jobs"
 BY_NATURE: Final[Mapping[str, str]] = {
-    "usage of 30 days": BY_HOURS,
-    "console: usage": BY_HOURS,
     "count the queue": "once a second in each registry process",
     "facts of a scrape": "once in five seconds",
 }

@@ -18,7 +18,7 @@ from shared.store.jobs.ends import end
 from shared.store.jobs.rows import Retention, Swept
 from shared.store.schema import chat_job, job_attempt, provider_gate, worker
 
-PURGE_BATCH: Final = 50  # some 12 ms of SQLite's one write lock, with what they noted
+PURGE_BATCH: Final = 25  # some 7 ms of SQLite's one write lock, with what they noted
 # A running call ends at its deadline by its own engine, which may keep the outcome for ten minutes
 # while the database is away. What is still running long after that, nobody holds any more.
 FORGOTTEN_AFTER: Final = 900.0  # seconds past the deadline
