@@ -6,8 +6,10 @@ and stays the one that was typed.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import parse_qsl
 
 from shared.errors import InvalidValue
 from shared.upstream import spelling
@@ -15,6 +17,11 @@ from shared.upstream.spelling import MAX_LENGTH, NotAnAddress
 
 _ROUTES: Final = ("/chat/completions", "/completions", "/models")  # pasted: the last part goes
 _EXPECTED: Final = "Expected an address like https://host/v1, http://localhost:11434 or host:port"
+# Everybody who may use a provider reads its endpoint, and so do logs and attempts.
+_NAMES_OF_KEYS: Final = frozenset(
+    {"key", "apikey", "xapikey", "token", "apitoken", "accesstoken", "authtoken", "bearer", "auth"}
+    | {"authorization", "secret", "clientsecret", "password", "subscriptionkey", "sig", "signature"}
+)
 _EXPECTED_URL: Final = "Expected a URL like https://host/path"
 
 __all__ = [
@@ -57,6 +64,7 @@ def resolve(typed: str) -> Endpoint:
 
 def _endpoint(typed: str) -> Endpoint:
     spelled = spelling.read(typed)
+    _refuse_keys(spelled.query)
     scheme = spelled.scheme
     if scheme is None:
         local = spelled.is_literal or spelled.host == "localhost" or spelled.port is not None
@@ -105,6 +113,12 @@ def is_webhook_url(url: str) -> bool:
         return url == webhook_url(url, param="").url
     except InvalidValue:
         return False
+
+
+def _refuse_keys(query: str) -> None:
+    for name, _ in parse_qsl(query.removeprefix("?"), keep_blank_values=True):
+        if re.sub(r"[^a-z]", "", name.lower()) in _NAMES_OF_KEYS:
+            spelling.refuse("got a key in its query; keys have a field of their own, api_key")
 
 
 def _routes(path: str) -> tuple[str, str]:

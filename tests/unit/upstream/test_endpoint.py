@@ -78,9 +78,10 @@ def test_what_is_refused_says_why(typed: str, why: str) -> None:
     assert why in refused.value.message
 
 
-def test_a_refusal_never_repeats_a_password() -> None:
+@pytest.mark.parametrize("typed", ["https://user:hunter2@h/v1", "https://h/v1?key=hunter2"])
+def test_a_refusal_never_repeats_a_password(typed: str) -> None:
     with pytest.raises(InvalidValue) as refused:
-        resolve("https://user:hunter2@h/v1")
+        resolve(typed)
     assert "hunter2" not in refused.value.message
 
 

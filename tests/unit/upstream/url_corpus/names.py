@@ -148,6 +148,7 @@ QUERIES: Final[tuple[tuple[str, str, str], ...]] = (
     ("https://h/openai/d?api-version=1", "https://h/openai/d", "api-version=1"),
     ("https://h/openai/d/models/?api-version=1", "https://h/openai/d", "api-version=1"),
     ("https://h?x=1", "https://h/v1", "x=1"),
+    ("https://h?keyspace=1&tokens=2", "https://h/v1", "keyspace=1&tokens=2"),
     ("https://h/?x=1", "https://h/v1", "x=1"),
     ("h:8000?x=1", "http://h:8000/v1", "x=1"),
     ("https://h/v1?x=a/b?c", "https://h/v1", "x=a/b?c"),

@@ -23,6 +23,11 @@ REFUSED: Final[dict[str, tuple[str, ...]]] = {
         *("http://good.example:80@169.254.169.254/", "http://%40@h", "user:pass@h:8000"),
         *("http://[::1]@h", "http://h:80@[::1]", "http://a:b:c@h"),
     ),
+    "a key in its query": (
+        *("https://h/v1?key=AIza", "h:8000?api-key=x", "https://h/?API_KEY=x", "https://h/?apiKey"),
+        *("https://h/v1?api-version=1&subscription-key=x", "https://h?access%5Ftoken=x"),
+        *("https://h/v1/models?X-Api-Key=x", "https://h/v1?token=", "https://h/v1?sig=a&sv=1"),
+    ),
     "fragment": (
         *("https://h/v1#models", "https://h#", "h#", "http://good.example#@169.254.169.254/"),
         *("http://169.254.169.254#.good.example", "#", "https://h/v1?x=#y"),
