@@ -54,8 +54,7 @@ def find(
     folder = Path(data_dir or environ.get("DRAGOMAN_DATA_DIR") or "./.dragoman").expanduser()
     running = _running(folder)
     named = url or environ.get(URL)
-    usual = f"http://127.0.0.1:{environ.get('DRAGOMAN_PORT') or USUAL_PORT}"
-    where = _checked(named) if named else _reachable(running.get("url") or usual)
+    where = _checked(named) if named else _reachable(running.get("url") or _usual(environ))
     if key_file is not None:
         return Server(where, key_of(key_file, "--key-file"))
     if given := environ.get(API_KEY, "").strip():
@@ -127,6 +126,15 @@ def _checked(url: str) -> str:
         )
     path = parts.path.rstrip("/").removesuffix("/v1")
     return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def _usual(environ: Mapping[str, str]) -> str:
+    port = environ.get("DRAGOMAN_PORT") or str(USUAL_PORT)
+    if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
+        raise click.UsageError(
+            f"DRAGOMAN_PORT: expected a whole number from 1 to 65535, got {port[:20]!r}."
+        )
+    return f"http://127.0.0.1:{port}"
 
 
 def _reachable(url: str) -> str:

@@ -97,7 +97,7 @@ SETTINGS: Final[dict[str, Setting]] = {
     "body_seconds": Setting(
         "DRAGOMAN_BODY_SECONDS",
         "120",
-        "how long a request's body may take to come",
+        "how long a request's body may take to come, and a client take nothing of its answer",
         values.number(1, 3600),
     ),
     "keyring": Setting(

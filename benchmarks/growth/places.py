@@ -12,7 +12,7 @@ from typing import Final
 from shared import ids
 from shared.config import Settings, load
 from shared.crypto import load_sealer
-from shared.store import access, jobs, providers
+from shared.store import access, jobs, providers, usage
 from shared.store.database import Database
 from shared.store.migrate import migrate
 from shared.store.providers import Provider
@@ -103,7 +103,16 @@ def seed(
     some = fill(database, bulk, seal_of(settings))
     fill_keys(database, bulk)
     fill_trails(database, bulk, max(finished // TRAIL, 10))
+    _add_up(database)
     return bulk, some
+
+
+def _add_up(database: Database) -> None:
+    """The totals of each day, which the chat worker would have made when it was over."""
+    more = True
+    while more:
+        with database.write() as tx:
+            more = usage.purge(tx, now=time.time())
 
 
 def seal_of(settings: Settings) -> Seal:

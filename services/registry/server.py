@@ -113,12 +113,12 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
         """Serve one request."""
-        answered, body = HeadFirst(sock), req.body
-        req.body = TimelyBody(body, self.app.body_seconds)
+        seconds, body = self.app.body_seconds, req.body
+        answered, req.body = HeadFirst(sock, seconds), TimelyBody(body, seconds)
         try:
             return super().handle_request(listener_name, req, answered, addr)
         finally:
-            answered.flush()
+            answered.end()
             req.body = body  # whose rest gunicorn reads before the next request
 
     def _handler(self, listener: Any) -> Callable[[Any, Any], None]:

@@ -49,7 +49,8 @@ def migrate(settings: Settings, *, new_admin_key: bool = False) -> MigrationRepo
     """Bring the database to this code's schema and make what is missing.
 
     `new_admin_key` makes a missing file of the admin key also where the database knows an admin.
-    Raises ConfigurationError when the database is away, or was sealed with a keyring that is gone.
+    Raises ConfigurationError when the database is away, was sealed with a keyring that is gone, or
+    knows the file's key as one that is over.
     """
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.database_url, pool=sa.pool.NullPool)
@@ -139,7 +140,8 @@ def _admin_key(tx: sa.Connection, settings: Settings, *, anew: bool) -> Path | N
         secret = access.new_secret()
         write_secret(path, secret.reveal() + "\n")
         created = path
-    if not access.has_digest(tx, access.digest(secret.reveal())):
+    digest = access.digest(secret.reveal())
+    if not access.has_digest(tx, digest):
         key_id = access.add_key(
             tx,
             secret,
@@ -149,6 +151,13 @@ def _admin_key(tx: sa.Connection, settings: Settings, *, anew: bool) -> Path | N
             now=time.time(),
         )
         _tell(tx, Action.KEY_CREATE, {"role": access.Role.ADMIN.value}, subject=key_id)
+    elif anew and access.find_caller(tx, digest, now=time.time()) is None:
+        raise ConfigurationError(
+            [
+                f"DRAGOMAN_ADMIN_KEY_FILE ({path}): expected a key that opens something, got one "
+                "that was revoked or has expired. Move the file away: another is made then"
+            ]
+        )
     return created
 
 

@@ -88,6 +88,21 @@ def test_a_lost_admin_key_is_replaced_where_that_is_asked_for(settings: Settings
     database.dispose()
 
 
+def test_a_revoked_admin_key_is_not_taken_for_one(settings: Settings) -> None:
+    """`migrate --new-admin-key` is for who has none; `up` runs with the file as it is."""
+    migrate(settings)
+    database, _ = open_store(settings)
+    with database.write() as tx:
+        for key in access.keys(tx):
+            access.revoke(tx, key.id, now=time.time())
+    with pytest.raises(ConfigurationError, match="Move the file away"):
+        migrate(settings, new_admin_key=True)
+    assert migrate(settings).admin_key_created is None
+    settings.admin_key_file.unlink()
+    assert migrate(settings, new_admin_key=True).admin_key_created == settings.admin_key_file
+    database.dispose()
+
+
 def test_a_database_without_tables_is_refused_with_the_command_to_run(settings: Settings) -> None:
     settings.data_dir.mkdir(exist_ok=True)
     settings.keyring_file.write_text(Keyring.generate().dump())

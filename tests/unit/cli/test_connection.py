@@ -47,6 +47,13 @@ def test_what_a_dead_installation_left_is_not_believed(folder: Path) -> None:
     assert find(elsewhere, data_dir=str(folder)).url == "http://127.0.0.1:18642"
 
 
+@pytest.mark.parametrize("port", ["http", "0", "65536", "-1", "80 ", "²"])
+def test_a_port_that_is_none_is_refused(folder: Path, port: str) -> None:
+    with pytest.raises(click.UsageError, match="DRAGOMAN_PORT: expected a whole number from 1"):
+        find({"DRAGOMAN_PORT": port}, data_dir=str(folder))
+    assert find({"DRAGOMAN_PORT": port, "DRAGOMAN_URL": "http://localhost:1"}, data_dir=str(folder))
+
+
 def test_what_is_said_wins_over_what_is_found(folder: Path) -> None:
     (folder / "mine.key").write_text("dgm_mine")
     environ = {

@@ -1,4 +1,4 @@
-"""Bodies that come byte by byte: they are waited for as long as the setting says, no longer."""
+"""Slow clients: bodies that drip, answers that nobody takes. The setting says how long."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from tests.integration.registry.conftest import Process, Stage
 
 SECONDS = 1.0
+ANSWERS = 200
 HEAD = "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\n{more}\r\n"
 
 
@@ -93,3 +94,62 @@ def test_a_body_in_pieces_that_comes_in_time_is_served_as_is_what_follows_it(
             time.sleep(SECONDS * 0.6)
             connection.sendall(body[5:])
             assert connection.recv(65536).startswith(b"HTTP/1.1 201 ")
+
+
+def ask_often(connection: socket.socket, times: int) -> None:
+    """Requests one behind the other, whose answers are more than all buffers between hold."""
+    connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * times)
+
+
+def taken(connection: socket.socket, pause: float) -> int:
+    """How many bytes come until the end, or until for a second none do."""
+    connection.settimeout(1)
+    size = 0
+    try:
+        while piece := connection.recv(1 << 20):
+            size += len(piece)
+            time.sleep(pause)
+    except (TimeoutError, ConnectionResetError):
+        pass
+    return size
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Whether the other side takes no more of what is sent."""
+    try:
+        for _ in range(10):
+            connection.sendall(b"GET ")
+            time.sleep(0.05)
+    except (BrokenPipeError, ConnectionResetError):
+        return True
+    return False
+
+
+@pytest.fixture(scope="module")
+def whole(patient: tuple[Stage, Process]) -> int:
+    """The bytes of all answers, which are as long as each other."""
+    _, process = patient
+    with connected(process) as connection:
+        ask_often(connection, 1)
+        return ANSWERS * taken(connection, 0)
+
+
+def test_who_takes_nothing_of_an_answer_is_left(patient: tuple[Stage, Process], whole: int) -> None:
+    stage, process = patient
+    with connected(process) as connection:
+        ask_often(connection, ANSWERS)
+        time.sleep(SECONDS + 1)
+        assert taken(connection, 0) < whole
+        assert is_closed(connection)
+    assert " ERROR " not in stage.log.read_text()
+
+
+def test_who_takes_answers_slowly_gets_all_of_them(
+    patient: tuple[Stage, Process], whole: int
+) -> None:
+    _, process = patient
+    began = time.monotonic()
+    with connected(process) as connection:
+        ask_often(connection, ANSWERS)
+        assert taken(connection, 0.05) == whole
+    assert time.monotonic() - began > SECONDS + 0.5
