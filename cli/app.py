@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import httpx
 
 PROGRAM: Final = "dragoman"
+LONGEST_RETRY_AFTER: Final = 120  # seconds that the header tells (API.md section 2)
 # What the launcher does itself, without this package; here so that shells complete it.
 ELSEWHERE: Final = (
     "up",
@@ -101,5 +102,6 @@ def tell(failure: Failure) -> None:
     click.echo(wording.safe(failure), err=True)
     if isinstance(failure, Refused) and failure.particulars:
         click.secho(f"  ({wording.safe(failure.particulars)})", err=True, dim=True)
-    if isinstance(failure, Refused) and failure.retry_after:
+    # The header tells no more than its bound; the message says how long it really is.
+    if isinstance(failure, Refused) and 0 < (failure.retry_after or 0) < LONGEST_RETRY_AFTER:
         click.echo(f"  Try again in {failure.retry_after:.0f} s.", err=True)

@@ -40,6 +40,12 @@ def test_a_refusal_for_now_says_when_to_come_again(scene: Scene) -> None:
     assert ran.err.endswith("  Try again in 17 s.\n")
 
 
+def test_a_pause_longer_than_the_header_tells_is_the_messages(scene: Scene) -> None:
+    """A day's tokens are used up for hours, and the header says 120 s."""
+    ran = scene.answering(refused(429, headers={"Retry-After": "120"})).run("models")
+    assert "Try again" not in ran.err
+
+
 def test_a_server_that_cannot_be_reached_is_told_from_one_that_refuses(scene: Scene) -> None:
     def unreachable(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("Connection refused")
