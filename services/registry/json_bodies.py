@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from flask import Request
@@ -62,7 +62,7 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         value = decoder.decode(body)
         body.decode("utf-8")  # the decoder skips what it need not understand
     except msgspec.ValidationError as fault:
-        raise _invalid(str(fault)) from None
+        raise _invalid(str(fault), body, decoder) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         raise InvalidJson(f"Expected a JSON object in UTF-8, got: {fault}.") from None
     except RecursionError:
@@ -94,11 +94,15 @@ def _is_shallow(body: bytes) -> bool:
     return not brackets
 
 
-def _invalid(told: str) -> InvalidJson | InvalidValue | UnknownField:
+def _invalid(
+    told: str, body: bytes, decoder: msgspec.json.Decoder[Any]
+) -> InvalidJson | InvalidValue | UnknownField:
     """Msgspec's finding as an error of the tree; it has no other form than this sentence."""
     what, _, place = told.partition(" - at ")
     place = place.removeprefix("`key` in ").strip("`")  # of a mapping whose key does not fit
-    path = place.removeprefix("$").removeprefix(".").replace("[...]", "")
+    path = place.removeprefix("$").removeprefix(".")
+    if path.endswith("[...]"):
+        path = _member(path.removesuffix("[...]"), body, decoder.type)
     if what.startswith(("Object contains unknown field", "Object missing required field")):
         field = what.partition("`")[2].rstrip("`")
         path = f"{path}.{field}" if path else field
@@ -108,6 +112,24 @@ def _invalid(told: str) -> InvalidJson | InvalidValue | UnknownField:
     if not path:
         return InvalidJson(f"Expected a JSON object, got something else: {told}.")
     return InvalidValue(f"{path}: {_in_json_words(what[0].lower() + what[1:])}.", param=path)
+
+
+def _member(path: str, body: bytes, kind: Any) -> str:
+    """The path of the first value of a mapping that does not fit; msgspec tells the mapping's.
+
+    The mapping's own where that cannot be told: behind the fault the body may be no JSON at all.
+    """
+    try:
+        mapping = msgspec.json.decode(body)[path]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return path
+    (wanted,) = (one.type for one in msgspec.structs.fields(kind) if one.encode_name == path)
+    for name, value in mapping.items() if isinstance(mapping, dict) else ():
+        try:
+            msgspec.convert({name: value}, wanted)
+        except msgspec.ValidationError:
+            return f"{path}.{name}"
+    return path
 
 
 def _in_json_words(told: str) -> str:

@@ -8,36 +8,23 @@ from typing import Any
 import marshmallow as ma
 import msgspec
 from flask import Response, request
-from marshmallow import fields, validate
+from marshmallow import fields
 
-from services.registry import answers, paging
+from services.registry import answers, json_bodies, paging
 from services.registry.authentication import current_caller
 from services.registry.blueprints import Blueprint
 from services.registry.chat.documents import Seen, attempt_document, completion, messages
 from services.registry.chat.jobs import Jobs
+from services.registry.chat.request import MetadataChange
 from services.registry.chat.views import COMPLETIONS
 from services.registry.parts import Parts
-from services.registry.schemas import Strict, Text
+from services.registry.schemas import Text
 from services.registry.shapes import ref
 from shared import ids
 from shared.domain import JobState
 from shared.store.jobs import Wanted
 
-MOST_METADATA = 16
 COMPLETION_ID = f"{ids.COMPLETION}[0-9A-Z]{{26}}"
-
-
-class MetadataChange(Strict):
-    """The body of `POST /v1/chat/completions/{id}`; null clears it."""
-
-    metadata = fields.Dict(
-        keys=Text(pattern=r"[^\x00-\x1f\x7f]{1,64}", expected="names of 1 to 64 characters"),
-        values=Text(validate=validate.Length(max=512, error="Expected at most 512 characters.")),
-        required=True,
-        allow_none=True,
-        validate=validate.Length(max=MOST_METADATA, error="Expected at most 16 entries."),
-        error_messages={"invalid": "Expected an object of strings."},
-    )
 
 
 class JobQuery(paging.PageQuery):
@@ -67,6 +54,9 @@ class MessageQuery(paging.PageQuery):
 
 def add(routes: Blueprint, parts: Parts, jobs: Jobs, shown: Callable[[Seen], Response]) -> None:
     """Add these routes; `shown` answers with one job."""
+    changes = msgspec.json.Decoder(MetadataChange)
+    content = {"application/json": {"schema": ref(MetadataChange.__name__)}}
+    body = {"required": True, "content": content}
 
     @routes.get("")
     @routes.arguments(JobQuery, location="query")
@@ -120,11 +110,12 @@ def add(routes: Blueprint, parts: Parts, jobs: Jobs, shown: Callable[[Seen], Res
         return answers.json_answer({"object": "list", "data": data, "has_more": False})
 
     @routes.post("/<job_id>")
-    @routes.arguments(MetadataChange)
+    @routes.doc(requestBody=body)
     @routes.response(200, ref("ChatCompletion"))
-    def annotate(body: dict[str, Any], job_id: str) -> Response:
+    def annotate(job_id: str) -> Response:
         """Replace the job's metadata."""
-        return shown(jobs.annotate(job_id, current_caller(), body["metadata"] or {}))
+        change = json_bodies.decode(json_bodies.read(request), changes)
+        return shown(jobs.annotate(job_id, current_caller(), change.metadata or {}))
 
     @routes.post("/<job_id>/cancel")
     @routes.response(200, ref("ChatCompletion"))

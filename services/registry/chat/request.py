@@ -35,6 +35,7 @@ Tier = Literal["auto", "default", "flex", "priority", "scale"]
 ModelName = Annotated[str, Meta(min_length=1, max_length=400, pattern=_TEXT)]
 MetadataKey = Annotated[str, Meta(max_length=64, pattern=_TEXT)]
 MetadataValue = Annotated[str, Meta(max_length=512, pattern=r"^[^\x00]*$")]
+Metadata = Annotated[dict[MetadataKey, MetadataValue], Meta(max_length=16)]
 
 
 class BackgroundOptions(Struct, forbid_unknown_fields=True):
@@ -56,17 +57,23 @@ class ChatRequest(Struct):
     messages: Annotated[list[dict[str, Raw]], Meta(min_length=1)]
     background: bool | None = None
     store: bool | None = None
-    metadata: Annotated[dict[MetadataKey, MetadataValue], Meta(max_length=16)] | None = None
+    metadata: Metadata | None = None
     service_tier: Tier | None = None
     background_options: BackgroundOptions | None = None
     stream: bool | None = None
     stream_options: dict[str, Raw] | None = None
 
 
+class MetadataChange(Struct, forbid_unknown_fields=True):
+    """The body of `POST /v1/chat/completions/{id}`; null clears it."""
+
+    metadata: Metadata | None
+
+
 def json_schema() -> dict[str, dict[str, Any]]:
-    """Name → JSON Schema of the body and of what it is made of."""
+    """Name → JSON Schema of the bodies and of what they are made of."""
     _, components = msgspec.json.schema_components(
-        [ChatRequest], ref_template="#/components/schemas/{name}"
+        [ChatRequest, MetadataChange], ref_template="#/components/schemas/{name}"
     )
     for schema in components.values():
         schema["description"] = " ".join(schema["description"].split())

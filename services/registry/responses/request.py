@@ -15,8 +15,7 @@ from msgspec import Meta, Raw, Struct
 from services.registry import json_bodies
 from services.registry.chat.request import (
     BackgroundOptions,
-    MetadataKey,
-    MetadataValue,
+    Metadata,
     ModelName,
     Tier,
 )
@@ -147,7 +146,7 @@ class ResponseRequest(Struct, forbid_unknown_fields=True):
     prompt_cache_key: str | None = None
     background: bool | None = None
     store: bool | None = None
-    metadata: Annotated[dict[MetadataKey, MetadataValue], Meta(max_length=16)] | None = None
+    metadata: Metadata | None = None
     service_tier: Tier | None = None
     background_options: BackgroundOptions | None = None
     stream: bool | None = None

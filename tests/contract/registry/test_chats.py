@@ -132,10 +132,10 @@ def test_a_model_that_is_not_allowed_is_not_found(registry: Registry) -> None:
         ({"messages": ["x"]}, "invalid_value", "messages[0]"),
         ({"background": "yes"}, "invalid_value", "background"),
         ({"store": 1}, "invalid_value", "store"),
-        ({"metadata": {"a": 1}}, "invalid_value", "metadata"),
-        ({"metadata": {"a": "x" * 513}}, "invalid_value", "metadata"),
+        ({"metadata": {"b": "x", "a": 1}}, "invalid_value", "metadata.a"),
+        ({"metadata": {"a": "x" * 513}}, "invalid_value", "metadata.a"),
         ({"metadata": {"a" * 65: "x"}}, "invalid_value", "metadata"),
-        ({"metadata": {"a": "\x00"}}, "invalid_value", "metadata"),
+        ({"metadata": {"a": "\x00"}}, "invalid_value", "metadata.a"),
         ({"metadata": {str(n): "" for n in range(17)}}, "invalid_value", "metadata"),
         ({"service_tier": "gold"}, "invalid_value", "service_tier"),
         ({"stream": "yes"}, "invalid_value", "stream"),
@@ -160,6 +160,21 @@ def test_a_field_of_ours_that_does_not_fit_is_refused_by_its_path(
 ) -> None:
     answer = registry.post(CHAT, {**chat_body(f"{slug}/m", background=True), **fields})
     refused(answer, 400, code, param)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b'{"model":"m","messages":[{}],"metadata":{"a":1},"x":',
+        b'{"model":"m","messages":[{}],"metadata":{"a":1},"metadata":"x"}',
+        b'{"model":"m","messages":[{}],"metadata":{"a":1},"metadata":{"b":"x"}}',
+        b'{"model":"m","messages":[{}],"metadata":{"a":1},"x":"\xff"}',
+        b'{"model":"m","messages":[{}],"metadata":{"a":1},"x":' + b"[" * 100_000,
+    ],
+    ids=["cut", "twice", "twice, once well", "no text", "deep"],
+)
+def test_a_fault_is_told_whatever_stands_behind_it(registry: Registry, sent: bytes) -> None:
+    refused(registry.post(CHAT, sent), 400, "invalid_value", "metadata")
 
 
 @pytest.mark.parametrize("field", ["model", "messages"])

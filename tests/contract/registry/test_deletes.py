@@ -36,7 +36,7 @@ def test_a_delete_frees_name_and_slug(registry: Registry) -> None:
 
 def test_a_tombstone_keeps_only_what_its_jobs_need(registry: Registry) -> None:
     made = registry.add(
-        endpoint="http://10.66.66.66:8000/v1?secret=wanderlust",
+        endpoint="http://10.66.66.66:8000/v1?tenant=wanderlust",
         api_key=KEY,
         description="wanderlust",
         tags=["wanderlust"],

@@ -90,7 +90,7 @@ def test_metadata_can_be_replaced_in_every_state(registry: Registry, slug: str) 
     [
         ({}, "invalid_value", "metadata"),
         ({"metadata": "x"}, "invalid_value", "metadata"),
-        ({"metadata": {"a": 1}}, "invalid_value", "metadata.a.value"),
+        ({"metadata": {"b": "x", "a": 1}}, "invalid_value", "metadata.a"),
         ({"metadata": {str(n): "" for n in range(17)}}, "invalid_value", "metadata"),
         ({"metadata": {}, "model": "x"}, "unknown_field", "model"),
     ],

@@ -98,7 +98,7 @@ def test_an_empty_body_is_called_that() -> None:
         (b'{"inner": {"a": 1, "b": 2}}', UnknownField, "inner.b"),
         (b'{"inner": {"a": "x"}}', InvalidValue, "inner.a"),
         (b'{"many": [{"a": 1}, {"a": null}]}', InvalidValue, "many[1].a"),
-        (b'{"texts": {"k": "v"}}', InvalidValue, "texts"),
+        (b'{"texts": {"a": 1, "k": "v"}}', InvalidValue, "texts.k"),
     ],
 )
 def test_a_fault_names_the_path_of_its_field(
