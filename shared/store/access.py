@@ -106,14 +106,17 @@ def add_key(
     limits: Limits | None = None,
 ) -> str:
     """Store a key's digest; returns its id."""
-    key_id = _id_in(secret) or ids.new(ids.KEY)
+    own_id = _id_in(secret)
+    key_id = own_id or ids.new(ids.KEY)
     tx.execute(
         sa.insert(api_key).values(
             id=key_id,
             name=name,
             owner=owner,
             role=role,
-            prefix=secret.reveal()[:12],
+            # The id in a key of ours is no secret. Its first ten characters are its time: two more
+            # tell keys of one moment apart.
+            prefix=secret.reveal()[: 12 if own_id is None else 16],
             digest=digest(secret.reveal()),
             created_at=now,
             expires_at=expires_at,

@@ -24,6 +24,10 @@ def make(registry: Registry, **fields: Any) -> dict[str, Any]:
     return document
 
 
+def test_keys_of_one_moment_are_told_apart_by_how_they_begin(registry: Registry) -> None:
+    assert len({make(registry)["prefix"] for _ in range(5)}) == 5
+
+
 def test_a_new_key_works_at_once_and_its_secret_is_shown_once(registry: Registry) -> None:
     answer = registry.post(KEYS, {"name": "Ann's Notebook №1"})
     made = answer.get_json()
