@@ -21,8 +21,8 @@ from shared.config import Settings
 def backup(settings: Settings, target: Path) -> int:
     """Copy the database to a new file, which only its owner can read; returns its size in bytes.
 
-    Raises Refusal where there is no SQLite database to copy, the file exists, the disk is full, or
-    the copy is damaged.
+    Raises Refusal where there is no SQLite database of ours to copy, the file exists, the disk is
+    full, or the copy is damaged.
     """
     url = sa.make_url(settings.database_url)
     if not url.drivername.startswith("sqlite") or url.database is None:
@@ -51,6 +51,11 @@ def _copy(source: Path, target: Path) -> None:
     there = f"file:{quote(str(source))}?mode=ro"
     with closing(sqlite3.connect(there, uri=True)) as old, closing(sqlite3.connect(target)) as new:
         old.backup(new)
+        if (
+            new.execute("SELECT 1 FROM sqlite_master WHERE name = 'installation'").fetchone()
+            is None
+        ):
+            raise sqlite3.DatabaseError(f"{source} holds no installation; see --data-dir")
         new.execute("PRAGMA journal_mode=DELETE")  # one file, whose name is all there is to it
         (verdict,) = new.execute("PRAGMA integrity_check").fetchone()
     if verdict != "ok":

@@ -220,11 +220,16 @@ def _ps(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
 def _migrate(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from deploy.roles import grant
     from shared.store.migrate import migrate
+    from shared.store.opening import SCHEMA_REVISION
 
     settings = load(environ)
     report = migrate(settings, new_admin_key=parsed.new_admin_key)
-    print(f"The database has schema {report.revision}.")
-    if roles := grant(settings):
+    if report.revision > SCHEMA_REVISION:
+        print(f"The database has schema {report.revision}, of a newer release; this one fits it.")
+    else:
+        print(f"The database has schema {report.revision}.")
+    # Of a newer release's tables this one knows nothing; what they were granted stays.
+    if report.revision == SCHEMA_REVISION and (roles := grant(settings)):
         print(f"Granted what they write to {', '.join(roles)}.")
     if report.keyring_created:
         print(f"Made the keyring {report.keyring_created}: without it the database is unreadable.")

@@ -235,7 +235,7 @@ def load(environ: Mapping[str, str]) -> Settings:
             faults.extend(fault.faults)
     faults += _open_metrics(found)
     known = {setting.variable for setting in SETTINGS.values()}
-    known |= INTERNAL_VARIABLES | secret_files.FILES.keys()
+    known |= INTERNAL_VARIABLES | OTHERS_VARIABLES | secret_files.FILES.keys()
     for variable in sorted(environ):
         if variable.startswith("DRAGOMAN_") and variable not in known:
             faults.append(f"{variable}: expected a setting that exists, got an unknown name")
@@ -262,6 +262,8 @@ def _open_metrics(found: Mapping[str, Any]) -> list[str]:
 # Set by the runner for its children; no setting of the user's.
 READY_FD: Final = "DRAGOMAN_READY_FD"
 INTERNAL_VARIABLES: Final = frozenset({READY_FD})
+# The command line's, and the composition's: they may be exported where services start.
+OTHERS_VARIABLES: Final = frozenset({"DRAGOMAN_API_KEY", "DRAGOMAN_URL", "DRAGOMAN_IMAGE"})
 
 
 def shown(settings: Settings) -> dict[str, str]:

@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import psycopg
@@ -120,8 +121,14 @@ class Database:
             _ping_what_rested(self.engine)
             if answer_seconds is not None:
                 bound_answers(self.engine, answer_seconds)
+        self._file = Path(target.database) if self.is_sqlite and target.database else None
         self._looking = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._writing = self.engine.execution_options(dragoman_write=True)
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether this is a SQLite file that is not there, and that a connection would make."""
+        return self._file is not None and not self._file.exists()
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:

@@ -7,6 +7,7 @@ machines at once: one runs, the others wait and then find nothing to do.
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from shared.keyring import Keyring
 from shared.store import access, audit
 from shared.store.audit import COMMAND_LINE, Action
 from shared.store.database import UNAVAILABLE, Database, reason_of
-from shared.store.opening import SCHEMA_REVISION, check_keyring, prove
+from shared.store.opening import SCHEMA_REVISION, check_keyring, check_revision, prove
 from shared.store.schema import installation
 from shared.telemetry import Secret
 
@@ -48,19 +49,27 @@ class MigrationReport:
 def migrate(settings: Settings, *, new_admin_key: bool = False) -> MigrationReport:
     """Bring the database to this code's schema and make what is missing.
 
+    A newer schema stays as it is where this code can run on it: of the release after this one.
     `new_admin_key` makes a missing file of the admin key also where the database knows an admin.
     Raises ConfigurationError when the database is away, was sealed with a keyring that is gone, or
     knows the file's key as one that is over.
     """
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as fault:
+        told = f"expected a directory that can be made, got: {fault.strerror}"
+        raise ConfigurationError([f"DRAGOMAN_DATA_DIR ({settings.data_dir}): {told}"]) from None
     database = Database(settings.database_url, pool=sa.pool.NullPool)
     try:
         with database.write() as tx:
             if tx.dialect.name != "sqlite":
                 tx.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             before = _revision(tx)
-            upgrade(tx)
-            if before != SCHEMA_REVISION:
+            if before is not None and before > SCHEMA_REVISION:
+                check_revision(tx.execute(sa.select(installation)).one(), _origin(settings))
+            else:
+                upgrade(tx)
+            if before is None or before < SCHEMA_REVISION:
                 _tell(tx, Action.SCHEMA_MIGRATE, {"from": before, "to": SCHEMA_REVISION})
             sealer, keyring_created = _keyring(tx, settings)
             admin_key_created = _admin_key(tx, settings, anew=new_admin_key)
@@ -71,16 +80,25 @@ def migrate(settings: Settings, *, new_admin_key: bool = False) -> MigrationRepo
         if getattr(fault.orig, "sqlstate", None) != INSUFFICIENT_PRIVILEGE:
             raise
         raise _unusable(settings, "the role that owns the tables", fault) from None
+    except (exc.DatabaseError, sqlite3.DatabaseError) as fault:
+        cause = getattr(fault, "orig", fault)
+        if getattr(cause, "sqlite_errorcode", None) != sqlite3.SQLITE_NOTADB:
+            raise
+        raise _unusable(settings, "a database of SQLite", fault) from None
     finally:
         database.dispose()
-    return MigrationReport(
-        SCHEMA_REVISION, keyring_created, admin_key_created, settings.admin_key_file
-    )
+    revision = max(before or 0, SCHEMA_REVISION)
+    return MigrationReport(revision, keyring_created, admin_key_created, settings.admin_key_file)
 
 
 def _unusable(settings: Settings, expected: str, fault: Exception) -> ConfigurationError:
-    origin = f"DATABASE_URL ({without_password(settings.database_url)})"
-    return ConfigurationError([f"{origin}: expected {expected}, got: {reason_of(fault)}"])
+    return ConfigurationError(
+        [f"{_origin(settings)}: expected {expected}, got: {reason_of(fault)}"]
+    )
+
+
+def _origin(settings: Settings) -> str:
+    return f"DATABASE_URL ({without_password(settings.database_url)})"
 
 
 def alembic_config(tx: sa.Connection) -> Config:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -54,18 +55,27 @@ def open_store(
 
 def _check_schema(database: Database, origin: str) -> str:
     """The keyring's proofs, when this code can run on the schema; else ConfigurationError."""
-    reason = "no row in `installation`"
+    row, reason = None, "no row in `installation`"
     try:
-        with database.read() as tx:
-            row = tx.execute(sa.select(installation)).first()
-    except (*UNAVAILABLE, exc.ProgrammingError) as fault:
-        row, reason = None, reason_of(fault)
+        if database.is_missing:  # to connect would make it
+            reason = "no such file"
+        else:
+            with database.read() as tx:
+                row = tx.execute(sa.select(installation)).first()
+    except (*UNAVAILABLE, exc.DatabaseError) as fault:
+        reason = reason_of(fault)
     if row is None or row.keyring_proof is None:
         raise ConfigurationError(
             [f"{origin}: expected a database prepared by `dragoman migrate`, got: {reason}"]
         )
+    check_revision(row, origin)
+    return str(row.keyring_proof)
+
+
+def check_revision(row: sa.Row[Any], origin: str) -> None:
+    """Raise ConfigurationError unless this code can run on the schema that the row tells."""
     if row.revision >= SCHEMA_REVISION and row.compatible_from <= SCHEMA_REVISION:
-        return str(row.keyring_proof)
+        return
     remedy = "Start a newer release."
     if row.revision < SCHEMA_REVISION:
         remedy = "Run `dragoman migrate`."

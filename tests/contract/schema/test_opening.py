@@ -14,7 +14,7 @@ from shared.errors import ConfigurationError
 from shared.keyring import Keyring
 from shared.store import access
 from shared.store.migrate import migrate
-from shared.store.opening import open_store
+from shared.store.opening import SCHEMA_REVISION, open_store
 
 
 @pytest.fixture
@@ -132,6 +132,58 @@ def test_the_previous_release_still_starts_on_an_expanded_schema(settings: Setti
         tx.execute(sa.text("UPDATE installation SET revision = 99"))
     database.dispose()
     open_and_close(settings)
+
+
+def of_a_newer_release(settings: Settings, compatible_from: int) -> None:
+    """The schema of a release behind this one."""
+    migrate(settings)
+    database, _ = open_store(settings)
+    with database.write() as tx:
+        tx.execute(sa.text("UPDATE alembic_version SET version_num = '0099'"))
+        change = f"UPDATE installation SET revision = 99, compatible_from = {compatible_from}"
+        tx.execute(sa.text(change))
+    database.dispose()
+
+
+def test_the_previous_release_migrates_beside_an_expanded_schema_and_leaves_it(
+    settings: Settings,
+) -> None:
+    """On the way back `up` migrates first; and a lost admin key is made by either release."""
+    of_a_newer_release(settings, compatible_from=SCHEMA_REVISION)
+    settings.admin_key_file.unlink()
+    report = migrate(settings, new_admin_key=True)
+    assert (report.revision, report.admin_key_created) == (99, settings.admin_key_file)
+    open_and_close(settings)
+
+
+def test_a_schema_too_new_to_migrate_is_refused_and_left(settings: Settings) -> None:
+    of_a_newer_release(settings, compatible_from=SCHEMA_REVISION + 1)
+    with pytest.raises(ConfigurationError, match="got revision 99, made for .* a newer release"):
+        migrate(settings)
+    assert "Start a newer release" in fault_of(settings)
+
+
+def test_whoever_only_looks_makes_no_database(tmp_path: Path) -> None:
+    settings = config.load({"DRAGOMAN_DATA_DIR": str(tmp_path)})
+    with pytest.raises(ConfigurationError, match="no such file"):
+        open_and_close(settings)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_database_is_told_in_a_sentence(tmp_path: Path) -> None:
+    settings = config.load({"DRAGOMAN_DATA_DIR": str(tmp_path)})
+    (tmp_path / "dragoman.db").write_bytes(b"not a database, " * 512)
+    with pytest.raises(ConfigurationError, match=r"a database of SQLite, got: .*not a database"):
+        migrate(settings)
+    with pytest.raises(ConfigurationError, match="not a database"):
+        open_and_close(settings)
+
+
+def test_a_data_dir_that_cannot_be_made_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    settings = config.load({"DRAGOMAN_DATA_DIR": str(tmp_path / "file" / "data")})
+    with pytest.raises(ConfigurationError, match="DRAGOMAN_DATA_DIR .* got: Not a directory"):
+        migrate(settings)
 
 
 def test_another_keyring_is_refused(settings: Settings) -> None:

@@ -100,6 +100,11 @@ def test_what_cannot_be_copied_is_refused_and_nothing_is_left(
     assert "Expected a new file" in exists.stderr
     nothing = dragoman("backup", str(tmp_path / "new"), "--data-dir", str(tmp_path / "empty"))
     assert "got no file" in nothing.stderr
+    empty = tmp_path / "made"
+    empty.mkdir()
+    (empty / "dragoman.db").touch()
+    hollow = dragoman("backup", str(tmp_path / "new"), "--data-dir", str(empty))
+    assert (hollow.returncode, "holds no installation" in hollow.stderr) == (1, True)
     nowhere = dragoman("backup", str(tmp_path / "no" / "folder"), "--data-dir", str(folder))
     assert "could not be written" in nowhere.stderr
     monkeypatch.setenv("DATABASE_URL", "postgresql://h/x")

@@ -50,6 +50,11 @@ def test_a_time_out_of_bounds_is_refused_or_the_default(value: str) -> None:
         assert faults({"DRAGOMAN_LEASE_SECONDS": value})
 
 
+@pytest.mark.parametrize("name", ["DRAGOMAN_API_KEY", "DRAGOMAN_URL", "DRAGOMAN_IMAGE"])
+def test_what_others_than_the_services_read_may_be_exported(name: str) -> None:
+    assert config.load({name: "x"}) == config.load({name: ""}) == config.load({})
+
+
 def test_a_misspelt_setting_is_refused() -> None:
     assert faults({"DRAGOMAN_LEASE_SECOND": "3"}) == [
         "DRAGOMAN_LEASE_SECOND: expected a setting that exists, got an unknown name"
