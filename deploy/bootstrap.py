@@ -75,13 +75,19 @@ def main(arguments: list[str]) -> int:
         installed = ensure(venv, groups, with_valkey=sentence is None)
         if installed and command != "test":  # the suite keeps its bytecode elsewhere
             compile_used(venv)
+        return _become(venv, "cli" if for_client else "deploy", arguments)
     except CannotStart as problem:
         say(str(problem))
+        return 1
+    except PermissionError as problem:
+        say(
+            f"{problem.filename}: expected a file that this user may use, got: {problem.strerror}. "
+            "Run this as the user who installed it, or from a clone that is this user's own."
+        )
         return 1
     except KeyboardInterrupt:
         say("Stopped while installing; the next start goes on from here.")
         return 130
-    return _become(venv, "cli" if for_client else "deploy", arguments)
 
 
 def _become(venv: Venv, package: str, arguments: list[str]) -> NoReturn:

@@ -60,6 +60,11 @@ def main(arguments: list[str]) -> int:
     except Refusal as problem:
         print(problem, file=sys.stderr)
         return problem.exit_status
+    except PermissionError as problem:
+        told = f"{problem.filename}: expected a file that this user may use, got: "
+        remedy = "Run this as its owner, or give another --data-dir."
+        print(f"{told}{problem.strerror}. {remedy}", file=sys.stderr)
+        return EX_CONFIG
     except KeyboardInterrupt:
         return 130
 

@@ -35,6 +35,19 @@ def test_config_prints_what_is_in_force_without_secrets(
     assert "DATABASE_URL=postgresql://me:***@db.example/dragoman" in lines
 
 
+def test_a_file_of_another_user_is_told_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> int:
+        raise PermissionError(13, "Permission denied", "/x/run.lock")
+
+    monkeypatch.setattr("deploy.ps.show", refuse)
+    assert commands.main(["ps", "--data-dir", str(tmp_path)]) == 78
+    told = capsys.readouterr().err
+    assert told.startswith("/x/run.lock: expected a file that this user may use, got: Permission")
+    assert told.count("\n") == 1
+
+
 @pytest.mark.parametrize("command", ["up", "demo", "ps", "migrate", "config"])
 def test_every_command_lists_every_fault_of_the_configuration_and_ends_with_78(
     only_this_environment: dict[str, str], capsys: pytest.CaptureFixture[str], command: str
