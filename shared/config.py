@@ -140,7 +140,8 @@ SETTINGS: Final[dict[str, Setting]] = {
     "queue_limit": Setting(
         "DRAGOMAN_QUEUE_LIMIT",
         "100000",
-        "queued jobs at most; beyond it submissions get 429 `queue_full`",
+        "queued jobs at most, of all providers together, counted once a second; beyond it "
+        "submissions get 429 `queue_full`",
         values.integer(1, 100_000_000),
     ),
     "result_ttl": Setting(

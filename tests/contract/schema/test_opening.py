@@ -158,7 +158,7 @@ def test_the_previous_release_migrates_beside_an_expanded_schema_and_leaves_it(
 
 def test_a_schema_too_new_to_migrate_is_refused_and_left(settings: Settings) -> None:
     of_a_newer_release(settings, compatible_from=SCHEMA_REVISION + 1)
-    with pytest.raises(ConfigurationError, match="got revision 99, made for .* a newer release"):
+    with pytest.raises(ConfigurationError, match=r"got revision 99, made for .* a newer release"):
         migrate(settings)
     assert "Start a newer release" in fault_of(settings)
 
@@ -182,7 +182,7 @@ def test_a_file_that_is_no_database_is_told_in_a_sentence(tmp_path: Path) -> Non
 def test_a_data_dir_that_cannot_be_made_is_told_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     settings = config.load({"DRAGOMAN_DATA_DIR": str(tmp_path / "file" / "data")})
-    with pytest.raises(ConfigurationError, match="DRAGOMAN_DATA_DIR .* got: Not a directory"):
+    with pytest.raises(ConfigurationError, match=r"DRAGOMAN_DATA_DIR .* got: Not a directory"):
         migrate(settings)
 
 
