@@ -130,8 +130,11 @@ def parser() -> argparse.ArgumentParser:
     text = "seal everything stored with a new master key, while everything runs"
     action = actions.add_parser("rotate-master", help=text, description=text, allow_abbrev=False)
     add_data_dir(action)
-    stages = ("add", "use", "reseal", "retire", "status")
-    text = "only this step, where hosts have keyring files of their own; see docs/keyring.md"
+    stages = ("add", "use", "reseal", "retire", "status", "verify")
+    text = (
+        "only this step, where hosts have keyring files of their own (docs/keyring.md); `status` "
+        "counts the values of each key, `verify` opens every one"
+    )
     action.add_argument("--stage", choices=stages, help=text)
     text = "chat workers on other hosts read this very keyring file"
     action.add_argument("--shared-file", action="store_true", help=text)

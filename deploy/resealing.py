@@ -150,6 +150,28 @@ def reseal(store: Store, sealer: Sealer, primary: str, say: Say) -> Pass:
     return Pass(renewed, tuple(unreadable))
 
 
+def unreadable(store: Store, sealer: Sealer, say: Say) -> Sequence[str]:
+    """Open every value, and change nothing; a sentence for each that does not open."""
+    faults = list[str]()
+    for column in COLUMNS:
+        total = store.read(lambda tx: sealed.count(tx, column))  # noqa: B023 - called now
+        done, after, tell_at = 0, "", time.monotonic() + TELL_SECONDS
+        while batch := store.read(
+            lambda tx: sealed.stale(tx, column, None, after=after)  # noqa: B023 - called now
+        ):
+            after = batch[-1].row
+            for value in batch:
+                try:
+                    sealer.open(value.sealed, **column.place(value.row))
+                except SealBroken as fault:
+                    faults.append(str(fault))
+            done += len(batch)
+            if time.monotonic() >= tell_at:
+                say(f"{column}: {done:,} of {total:,} opened")
+                tell_at = time.monotonic() + TELL_SECONDS
+    return faults
+
+
 class _Walk:
     """One pass over one column."""
 

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from deploy import keyring_file
 from deploy.refusal import Refusal
-from deploy.resealing import Say, Store, me, reseal
+from deploy.resealing import Say, Store, me, reseal, unreadable
 from shared.config import Settings
 from shared.crypto import Sealer, load_keyring
 from shared.errors import ConfigurationError
@@ -55,8 +55,8 @@ def rotate(
     store = Store(database, me())
     rotation = Rotation(settings, store, say, wait)
     try:
-        if stage == "status":
-            rotation.status()
+        if stage in ("status", "verify"):  # these change nothing, and need not be the only one
+            {"status": rotation.status, "verify": rotation.verify}[stage]()
             return
         if stage is None:
             rotation.require_one_file(shared_file=shared_file)
@@ -194,6 +194,18 @@ class Rotation:
             self._say(f"key {kid}  {names.get(kid, 'old'):5}  {count:,} values")
         if total > 0:
             self._say(f"no key of this keyring  {total:,} values")
+
+    def verify(self) -> None:
+        """Open every stored value; raises Refusal where some do not open."""
+        sealer = Sealer(load_keyring(self._settings))
+        faults = unreadable(self._store, sealer, self._say)
+        for sentence in faults[:EXAMPLES]:
+            self._say(f"  {sentence}")
+        if faults:
+            raise Refusal(
+                f"Expected every value to open with this keyring, got {len(faults):,} that do not."
+            )
+        self._say("Every stored value opens with this keyring.")
 
     def _values_of(self, kid: str) -> int:
         counts = partial(sealed.count_sealed_with, kid=kid)

@@ -79,15 +79,21 @@ def count_stale(tx: sa.Connection, column: SealedColumn, primary: str) -> int:
     return int(tx.execute(query).scalar_one())
 
 
-def stale(tx: sa.Connection, column: SealedColumn, primary: str, *, after: str) -> Sequence[Stale]:
+def stale(
+    tx: sa.Connection, column: SealedColumn, primary: str | None, *, after: str
+) -> Sequence[Stale]:
     """One batch of values that another key than `primary` sealed, from the row beyond `after` on.
 
+    With None as `primary` of all values.
     Bounded in rows and in characters, so that neither memory nor the transaction that replaces
     them depends on how long the values are.
     """
     query = (
         sa.select(column.key, column.values)
-        .where(~_is_sealed_with(column, primary), column.key > after)
+        .where(
+            column.values.is_not(None) if primary is None else ~_is_sealed_with(column, primary),
+            column.key > after,
+        )
         .order_by(column.key)
         .limit(ROWS)
         .execution_options(yield_per=10)

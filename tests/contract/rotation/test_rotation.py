@@ -201,6 +201,22 @@ def test_the_status_counts_what_each_key_sealed(installation: Installation) -> N
     ]
 
 
+def test_every_value_is_opened_where_that_is_asked_for(installation: Installation) -> None:
+    """A value that stands in another row names a key that is there, and yet does not open."""
+    installation.said.clear()
+    installation.rotate(stage="verify")
+    assert installation.said == ["Every stored value opens with this keyring."]
+    with installation.database.write() as tx:
+        first, second = (provider.c.id == row for row in ROWS[:2])
+        moved = tx.execute(sa.select(provider.c.api_key_sealed).where(first)).scalar_one()
+        tx.execute(sa.update(provider).where(second).values(api_key_sealed=moved))
+    installation.said.clear()
+    with pytest.raises(Refusal, match="got 1 that do not"):
+        installation.rotate(stage="verify")
+    (told,) = installation.said
+    assert f"provider {ROWS[1]} api_key_sealed" in told
+
+
 def test_processes_on_other_hosts_must_be_answered_for(local: Installation) -> None:
     before = local.keyring
     with local.database.write() as tx:
