@@ -7,7 +7,6 @@ of a call is written here: the outcome goes to the keeper, and its conditional U
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from typing import Final
@@ -19,6 +18,7 @@ from shared import telemetry
 from shared.crypto import SealBroken, Sealer, UnknownKey
 from shared.domain import OnInterrupt, OnUnavailable
 from shared.errors import DeadlineExceeded, Interrupted, JobFailure, Unreadable
+from shared.metrics import unreadable
 from shared.store import jobs
 from shared.store.jobs import ClaimedJob, Outcome
 from shared.upstream import ChatAnswer, ConnectionLost, StreamEnd, Target, UpstreamClient
@@ -26,8 +26,6 @@ from shared.upstream import ChatAnswer, ConnectionLost, StreamEnd, Target, Upstr
 TRIES: Final = 3  # of a job that does not wait, inside one claim
 TRIES_WITHIN: Final = 1.0  # seconds
 PAUSES: Final = (0.15, 0.35)  # seconds before the second and the third try
-
-logger = logging.getLogger(__name__)
 
 
 class Call:
@@ -89,7 +87,7 @@ class Call:
                 self.job.request_sealed, table=jobs.TABLE, row=self.job.id, column=jobs.REQUEST
             )
         except SealBroken as broken:
-            logger.error("a stored value does not open: %s", broken)
+            unreadable.tell(broken)
             waits = self.job.on_unavailable == OnUnavailable.WAIT
             if isinstance(broken, UnknownKey) and waits:
                 return outcomes.postponed(self.job, now=self._clock())

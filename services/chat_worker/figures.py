@@ -11,6 +11,7 @@ from typing import Final, TypeVar, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from shared.metrics import unreadable
 from shared.store.jobs import ClaimedJob, Outcome, Swept
 
 # From a cached answer to the longest that a provider may take.
@@ -100,6 +101,7 @@ class Figures:
             ("status",),
             registry=registry,
         )
+        registry.register(unreadable.COUNT)
         self._now = {
             name: Gauge(f"dragoman_{name}", text, registry=registry) for name, text in NOW.items()
         }

@@ -33,6 +33,7 @@ from shared.errors import (
     UnsupportedMediaType,
     failure_status,
 )
+from shared.metrics.unreadable import tell
 from shared.telemetry import request_id
 
 CONTENT_TYPE: Final = "application/problem+json"
@@ -74,8 +75,8 @@ def of_broken_seal(broken: SealBroken) -> Response:
 
 
 def unreadable(broken: SealBroken) -> Unreadable:
-    """The error of a stored value that does not open; tells the log."""
-    logger.error("a stored value does not open: %s", broken)
+    """The error of a stored value that does not open, which is told and counted."""
+    tell(broken)
     return Unreadable()
 
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from shared.errors import InternalError, Unreadable
+from shared.errors import InternalError
+from shared.metrics import unreadable
 
 UNMATCHED: Final = "unmatched"
 # Where the application leaves, in the WSGI environment, the route that it chose and the code of an
@@ -52,8 +53,9 @@ class Figures:
             ("code",),
             registry=registry,
         )
-        for alarming in (InternalError, Unreadable):
-            self._problems.labels(alarming.code)  # at 0: `increase` needs a number before the first
+        # At 0, since an alert asks for it: `increase` needs a number before the first.
+        self._problems.labels(InternalError.code)
+        registry.register(unreadable.COUNT)
         self._accepted = Counter(
             "dragoman_jobs_accepted_total",
             "Chat jobs that were made durable.",

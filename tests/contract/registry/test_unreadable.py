@@ -17,8 +17,10 @@ from shared.store.jobs import ClaimedJob
 from shared.store.schema import chat_job, discovery, provider_check
 from tests.contract.registry.conftest import CHAT, Registry, refused
 from tests.contract.registry.test_jobs import foreground
+from tests.contract.registry.test_metrics import samples
 
 WORDS = "s3cret words"
+UNREADABLE = "dragoman_values_unreadable_total"
 RESULT = {"choices": [{"index": 0, "message": {"role": "assistant", "content": WORDS}}]}
 LOST = Sealer(Keyring.generate())  # as if its key had been taken off the keyring by hand
 
@@ -50,6 +52,23 @@ def test_a_result_that_does_not_open_is_an_error_beside_its_state(
     (told,) = caplog.records
     assert f"{job['id'].removeprefix(ids.COMPLETION)} result_sealed" in told.getMessage()
     assert (told.exc_info, WORDS in caplog.text) == (None, False)
+
+
+def test_every_read_of_what_does_not_open_is_counted_whatever_it_is_answered_with(
+    registry: Registry, slug: str
+) -> None:
+    job = registry.submit(f"{slug}/m")
+    registry.completed(job["id"], RESULT)
+    lose_of_job(registry, job, "result_sealed")
+    check_id = ids.new(ids.CHECK)
+    with registry.database.write() as tx:
+        checks.insert(tx, check_id, key_id="key_1", request_sealed="", now=registry.parts.now())
+    lose(registry, provider_check, check_id, "result_sealed")
+    [before] = samples(registry, UNREADABLE).values()
+    assert registry.get(f"{CHAT}/{job['id']}").status_code == 200
+    assert samples(registry, UNREADABLE) == {(): before + 1}
+    assert registry.get(f"/v1/providers/checks/{check_id}").status_code == 500
+    assert samples(registry, UNREADABLE) == {(): before + 2}
 
 
 def test_a_failure_that_does_not_open_keeps_its_code(registry: Registry, slug: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from services.chat_worker.call import Call
+from services.chat_worker.figures import Figures
 from shared.crypto import Sealer
 from shared.domain import JobState
 from shared.errors import UpstreamRateLimited, UpstreamUnreachable
@@ -180,6 +181,11 @@ def test_the_jobs_deadline_ends_a_call_and_says_whether_bytes_had_left() -> None
     assert (outcome.error_code, outcome.may_have_been_billed) == ("deadline_exceeded", False)
 
 
+def unreadable() -> float:
+    """How many values this process has found that do not open."""
+    return Figures().registry.get_sample_value("dragoman_values_unreadable_total") or 0.0
+
+
 def test_a_request_sealed_elsewhere_ends_the_job_without_a_call() -> None:
     foreign = SEALER.seal(b"{}", table=jobs.TABLE, row="other", column=jobs.REQUEST)
     client = PlayedClient()
@@ -193,9 +199,10 @@ def test_a_job_whose_key_is_not_here_waits_for_one_that_has_it_unless_somebody_w
     place = {"table": jobs.TABLE, "row": claimed().id, "column": jobs.REQUEST}
     foreign = other.seal(b"{}", **place)
     for on_unavailable, state in (("wait", JobState.QUEUED), ("fail", JobState.FAILED)):
-        client = PlayedClient()
+        client, before = PlayedClient(), unreadable()
         job = claimed(request_sealed=foreign, on_unavailable=on_unavailable)
         outcome, _ = run(client, job)
+        assert unreadable() == before + 1
         assert (outcome.state, outcome.error_code) == (state, "unreadable")
         assert client.asked == []
         if state is JobState.QUEUED:

@@ -32,14 +32,15 @@ class Shown(NamedTuple):
 
 
 def shown() -> list[Shown]:
-    """All of them, in the order of the page."""
+    """All of them, in the order of the page; what several kinds of process count, once."""
     counted = [
         *_of(OfRegistries().registry),
         *_of(OfChatWorkers().registry),
         *_of(OfDiscoveryWorkers().registry),
     ]
     facts = [Shown(name, kind, labels, text) for name, (kind, labels, text) in SHOWN.items()]
-    return [*facts, *(Shown(name, "gauge", (), text) for name, text in UP.items()), *counted]
+    up = [Shown(name, "gauge", (), text) for name, text in UP.items()]
+    return list(dict.fromkeys([*facts, *up, *counted]))
 
 
 def _of(registry: CollectorRegistry) -> Iterator[Shown]:
