@@ -85,44 +85,45 @@ class Relay:
             self._transactions.write(lambda tx: leases.resign(tx, DUTY, holder=self._holder))
 
     def _run(self) -> None:
-        failing = False
+        told = False  # that no events go out
         while not self._stopping:
+            failing = True
             try:
-                self.turn()
+                all_are_out = self.turn()
             except (RedisError, OSError) as fault:
                 self._published = None
-                if not failing:
+                if not told:
                     logger.warning("no events go out", extra={"reason": str(fault)})
-                failing = True
+                told = True
             except StoreUnavailable:
                 self._leads = False
-                failing = True
             except Exception:
                 logger.exception("a turn of the relay failed")
-                failing = True
             else:
-                if failing:
-                    logger.info("events go out again")
                 failing = False
+                if told and all_are_out:
+                    logger.info("events go out again")
+                    told = False
             if failing:
                 gevent.sleep(REST_SECONDS)
             else:
                 self._news.wait(LOOK_SECONDS)
                 self._news.clear()
 
-    def turn(self) -> None:
-        """Take or keep the duty and, with it, publish what is new.
+    def turn(self) -> bool:
+        """Take or keep the duty and, with it, publish what is new: then all events are out.
 
-        Raises RedisError, OSError or StoreUnavailable.
+        Without the duty nothing was tried. Raises RedisError, OSError or StoreUnavailable.
         """
         self._lead()
         if not self._leads:
-            return
+            return False
         if self._published is None or self._monotonic() >= self._compare_at:
             self._compare()
         while batch := self._after(self._published or 0):
             self._publish(batch)
             self._published = batch[-1].seq
+        return True
 
     def _lead(self) -> None:
         if self._monotonic() < self._renew_at:
