@@ -27,7 +27,7 @@ class Console:
         self._cut = b""  # what a line begins with
         self._lost = 0  # lines since the log's disk is full
 
-    def write(self, name: str, *lines: str) -> None:
+    def write(self, name: str, *lines: str, level: str = "INFO") -> None:
         """Print lines. A reader that went away (a closed terminal) must not stop anything.
 
         A full disk loses lines; the first that fits again says how many.
@@ -38,13 +38,13 @@ class Console:
             if self._lost:  # and so is this one, which does not count
                 self._lost = lost + len(lines)
                 return
-        self._print(name, *lines)
+        self._print(name, *lines, level=level)
 
-    def _print(self, name: str, *lines: str) -> None:
+    def _print(self, name: str, *lines: str, level: str = "INFO") -> None:
         if not self._open:
             return
         shown = [
-            _as_json(name, line) if self._json else f"{name:<{self._width}} | {line}"
+            _as_json(name, line, level) if self._json else f"{name:<{self._width}} | {line}"
             for line in lines
         ]
         # Unbuffered: what does not fit would wait in a buffer and fail the lines after it, too.
@@ -63,14 +63,14 @@ class Console:
             self._cut = b""
 
 
-def _as_json(name: str, line: str) -> str:
+def _as_json(name: str, line: str, level: str) -> str:
     if line.startswith('{"time": ') and line.endswith("}"):
         return line
     now = time.time()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
     told = {
         "time": f"{stamp}.{int(now % 1 * 1000):03d}Z",
-        "level": "INFO",
+        "level": level,
         "service": name,
         "message": line,
     }

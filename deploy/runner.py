@@ -17,8 +17,8 @@ from deploy.runfile import ProcessEntry
 class Write(Protocol):
     """Where lines go."""
 
-    def __call__(self, name: str, /, *lines: str) -> None:
-        """Take lines that the program of this name printed."""
+    def __call__(self, name: str, /, *lines: str, level: str = "INFO") -> None:
+        """Take lines that the program of this name printed; `level` is for those that tell none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,8 @@ class Supervised:
             self.entry.restarts += 1
             self.entry.pid = None
             self._show("waiting")
-            self._write("dragoman", f"{reason}; restart {self.entry.restarts} in {wait:g} s")
+            told = f"{reason}; restart {self.entry.restarts} in {wait:g} s"
+            self._write("dragoman", told, level="WARNING")
             await asyncio.sleep(wait)
             self._write("dragoman", f"restarting {name}")
 

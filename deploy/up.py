@@ -67,14 +67,14 @@ class System:
     def _say(self, line: str) -> None:
         self._write("dragoman", line)
 
-    def _write(self, name: str, *lines: str) -> None:
+    def _write(self, name: str, *lines: str, level: str = "INFO") -> None:
         told = [
             line for line in lines if line.strip()
         ]  # Celery's farewell begins with an empty one
         if name == VALKEY.name:
             told = [line for line in told if valkey.is_news(line)]
         if told:
-            self._console.write(name, *told)
+            self._console.write(name, *told, level=level)
 
     async def run(self) -> int:
         """Start, serve until told to stop, stop; the exit status. Raises Refusal."""

@@ -84,6 +84,10 @@ def make_celery(settings: Settings, name: str) -> Celery:
         task_reject_on_worker_lost=False,
         task_routes={"chat.*": {"queue": QUEUE_CHAT}, "discovery.*": {"queue": QUEUE_DISCOVERY}},
         timezone="UTC",
+        # Where these are not set, Celery tells of a broker that went away also what it does not
+        # do: end tasks that acknowledge late, of which we have none, and fetch fewer at once.
+        worker_cancel_long_running_tasks_on_connection_loss=True,
+        worker_enable_prefetch_count_reduction=False,
         worker_enable_remote_control=False,
         worker_hijack_root_logger=False,
         worker_prefetch_multiplier=1,

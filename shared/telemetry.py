@@ -28,6 +28,7 @@ attempt: contextvars.ContextVar[int | None] = contextvars.ContextVar("attempt", 
 CHATTY: Final = (
     *("httpx", "httpcore", "alembic", "gunicorn.error", "celery.app.trace", "celery.apps.worker"),
     *("celery.worker.strategy", "celery.worker.consumer.connection", "sqlalchemy.pool"),
+    "services.registry.database._OnePerThread",  # SQLAlchemy names a pool's logger by its class
 )
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "data"}
 _PLAIN: Final = frozenset(

@@ -21,7 +21,7 @@ async def main(folder: Path, how: str = "") -> None:
     programs = [dummy("a", file), dummy("b", file)]
     if how == "hard":
         programs += [dummy("c", file, "stubborn"), dummy("d", file, "parent")]
-    await Runner(programs, guard, lambda name, *lines: None).start()
+    await Runner(programs, guard, lambda name, *lines, level="INFO": None).start()
     print("ready", flush=True)
     await asyncio.Event().wait()
 

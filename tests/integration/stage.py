@@ -42,17 +42,24 @@ class Events:
 
 
 class Stage:
-    """A guarded runner in this process; `lines` collects what was written, `name: line`."""
+    """A guarded runner in this process; `lines` collects what was written, `name: line`.
+
+    `warnings` has those of them that were written as such.
+    """
 
     def __init__(self, folder: Path, programs: list[Program], backoff: Backoff) -> None:
         self.lines: list[str] = []
+        self.warnings: list[str] = []
         self.changes: list[list[str]] = []
         self.guard = Guard(folder / "watchdog.lock", lambda line: self.lines.append(line))
         self.runner = Runner(programs, self.guard, self._write, self._changed, backoff)
         self.hurry = asyncio.Event()
 
-    def _write(self, name: str, *lines: str) -> None:
-        self.lines.extend(f"{name}: {line}" for line in lines)
+    def _write(self, name: str, *lines: str, level: str = "INFO") -> None:
+        told = [f"{name}: {line}" for line in lines]
+        self.lines += told
+        if level == "WARNING":
+            self.warnings += told
 
     def _changed(self) -> None:
         self.changes.append([entry.state for entry in self.runner.entries])

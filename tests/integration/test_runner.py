@@ -106,8 +106,10 @@ def test_a_killed_process_is_started_again_and_its_restarts_are_counted(
         assert stage.runner.entries[1].restarts == 0
 
     stage = perform(tmp_path, [dummy("a", events.file), dummy("b", events.file)], play)
-    assert "dragoman: a was ended by SIGKILL; restart 1 in 0.05 s" in stage.lines
-    assert "dragoman: a was ended by SIGKILL; restart 2 in 0.1 s" in stage.lines
+    assert stage.warnings == [
+        "dragoman: a was ended by SIGKILL; restart 1 in 0.05 s",
+        "dragoman: a was ended by SIGKILL; restart 2 in 0.1 s",
+    ]
 
 
 def test_what_a_dead_process_started_ends_before_its_restart(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,14 @@ def test_empty_lines_and_what_is_no_news_of_valkey_are_left_out(
         ("chat-worker", "worker"),
         ("registry", "1:M # "),
     ]
+
+
+def test_a_line_of_the_runners_own_has_the_level_that_it_was_told_with(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    environ = {"DRAGOMAN_DATA_DIR": str(tmp_path), "DRAGOMAN_LOG_FORMAT": "json"}
+    system = System(load(environ), {})
+    system._write("dragoman", "restarting chat-worker")
+    system._write("dragoman", "chat-worker was ended by SIGKILL; …", level="WARNING")
+    printed = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert [line["level"] for line in printed] == ["INFO", "WARNING"]

@@ -150,3 +150,25 @@ def test_what_libraries_tell_of_their_normal_work_is_left_out_and_what_goes_wron
     )
     assert "as usual" not in told.stderr
     assert told.stderr.count("broken") == len(telemetry.CHATTY)
+
+
+def test_connections_that_the_registry_closes_are_not_told_of(tmp_path: Path) -> None:
+    """SQLAlchemy tells of them in the name of our pool's class."""
+    program = (
+        "from services.registry.database import open_database;"
+        "from shared import config, telemetry;"
+        "telemetry.configure_logging('any');"
+        "database = open_database(config.load({'DRAGOMAN_DATA_DIR': '.'}));"
+        "reading = database.read();"
+        "reading.__enter__().invalidate();"
+        "database.dispose()"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        check=True,
+    )
+    assert told.stderr == ""
