@@ -64,7 +64,7 @@ class Secret:
 
 
 class LineFormatter(logging.Formatter):
-    """`2026-11-22T13:06:22.123Z INFO chat_worker.engine message key=value …`, always one line."""
+    """`2026-11-22T13:06:22.123Z INFO chat-worker a.logger: text key=value …`: always one line."""
 
     def __init__(self, service: str) -> None:
         super().__init__()

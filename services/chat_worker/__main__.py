@@ -29,7 +29,7 @@ def main() -> int:
     try:
         settings = config.load(os.environ)
         tracing.check(os.environ)
-        telemetry.configure_logging("chat_worker", settings.log_level, settings.log_format)
+        telemetry.configure_logging("chat-worker", settings.log_level, settings.log_format)
         raise_file_limit()
         redis = partial(queues.require_redis_url, settings)
         database, sealer = open_store(settings, redis, pool_size=DATABASE_CONNECTIONS)

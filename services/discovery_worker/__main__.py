@@ -30,7 +30,7 @@ def main() -> int:
     try:
         settings = config.load(os.environ)
         tracing.check(os.environ)
-        telemetry.configure_logging("discovery_worker", settings.log_level, settings.log_format)
+        telemetry.configure_logging("discovery-worker", settings.log_level, settings.log_format)
         redis = partial(queues.require_redis_url, settings)
         database, sealer = open_store(settings, redis, pool_size=DATABASE_CONNECTIONS)
         celery = queues.make_celery(settings, "discovery_worker")

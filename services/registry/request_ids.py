@@ -70,8 +70,8 @@ class RequestIds:
                 extra={
                     "method": environ["REQUEST_METHOD"],
                     "path": path,
-                    "status": status,
-                    "ms": f"{seconds * 1000:.1f}",
+                    "status": int(status) if status.isdecimal() else None,
+                    "ms": round(seconds * 1000, 1),
                 },
             )
             request_id.reset(token)

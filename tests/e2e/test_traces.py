@@ -15,6 +15,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from ulid import ULID
 
+from deploy.processes import PROCESSES
 from tests.api import CHAT, chat_body
 from tests.eventually import eventually
 from tests.simulators import CountingSimulator, Running, running
@@ -155,6 +156,12 @@ def test_an_attempt_that_failed_says_how(
     assert attempt.status.message == attributes(attempt)["dragoman.outcome"] != "completed"
 
 
+def told(system: System) -> list[dict[str, Any]]:
+    """Every whole line of the log."""
+    whole = system.output().rpartition("\n")[0].splitlines()
+    return [json.loads(line) for line in whole if not line.startswith("Dragoman is ready")]
+
+
 def test_the_log_is_json_and_names_request_job_and_attempt(
     system: System, upstream: Running
 ) -> None:
@@ -164,14 +171,18 @@ def test_the_log_is_json_and_names_request_job_and_attempt(
     assert answer.status_code == 400
 
     def failed() -> dict[str, Any] | None:
-        whole = system.output().rpartition("\n")[0].splitlines()
-        told = [json.loads(line) for line in whole if not line.startswith("Dragoman is ready")]
-        return next((one for one in told if one.get("provider") == "logged"), None)
+        return next((one for one in told(system) if one.get("provider") == "logged"), None)
 
     line = eventually(failed, 10)
-    assert (line["service"], line["message"]) == ("chat_worker", "the job failed")
+    assert (line["service"], line["message"]) == ("chat-worker", "the job failed")
     assert (line["request_id"], line["attempt"]) == ("req-logged", 1)
     assert len(line["job_id"]) == 26
+
+
+def test_a_line_says_whose_it_is_by_the_name_that_the_process_has_in_ps(system: System) -> None:
+    names = {"dragoman", "migrate", *(process.name for process in PROCESSES)}
+    services = {line["service"] for line in told(system)}
+    assert {"registry", "chat-worker", "discovery-worker"} <= services <= names
 
 
 def test_neither_secrets_nor_conversations_nor_probes_are_traced(

@@ -78,7 +78,7 @@ def test_tasks_are_done_also_after_redis_was_lost_with_everything_in_it(stage: S
     assert "sk-1" not in stage.log
     assert "Traceback" not in stage.log
     assert "Deprecat" not in stage.log
-    assert " INFO discovery_worker celery" not in stage.log
+    assert " INFO discovery-worker celery" not in stage.log
 
 
 def test_a_frozen_redis_holds_up_neither_checks_nor_the_end_of_work(stage: Stage) -> None:

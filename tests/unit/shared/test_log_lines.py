@@ -22,7 +22,7 @@ from shared.telemetry import JsonFormatter, LineFormatter, Secret
 
 def record(message: str = "the job failed", *, fault: bool = False, **extra: Any) -> str:
     """A record of these fields, as JSON."""
-    return formatted(JsonFormatter("chat_worker"), message, fault=fault, **extra)
+    return formatted(JsonFormatter("chat-worker"), message, fault=fault, **extra)
 
 
 def formatted(formatter: logging.Formatter, message: str, *, fault: bool, **extra: Any) -> str:
@@ -57,7 +57,7 @@ def test_a_json_line_has_when_who_and_what_and_the_ids(served: Any) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", found.pop("time"))
     assert found == {
         "level": "WARNING",
-        "service": "chat_worker",
+        "service": "chat-worker",
         "logger": "x.y",
         "message": "the job failed",
         "provider": "acme",
@@ -69,8 +69,8 @@ def test_a_json_line_has_when_who_and_what_and_the_ids(served: Any) -> None:
 
 
 def test_the_line_for_people_has_the_same_ids(served: Any) -> None:
-    line = served(lambda: formatted(LineFormatter("chat_worker"), "m", fault=False))
-    assert line.endswith("WARNING chat_worker x.y: m request_id=req_1 job_id=01JOB attempt=2")
+    line = served(lambda: formatted(LineFormatter("chat-worker"), "m", fault=False))
+    assert line.endswith("WARNING chat-worker x.y: m request_id=req_1 job_id=01JOB attempt=2")
 
 
 def test_a_record_that_says_whose_it_is_is_believed(served: Any) -> None:
@@ -90,7 +90,7 @@ def test_whatever_is_logged_is_one_line_of_json() -> None:
 def test_a_secret_stays_one_and_no_field_takes_the_place_of_the_head() -> None:
     found = json.loads(record(key=Secret("sk-canary"), level="FATAL", service="other"))
     assert found["key"] == "***" or "canary" not in found["key"]
-    assert (found["level"], found["service"]) == ("WARNING", "chat_worker")
+    assert (found["level"], found["service"]) == ("WARNING", "chat-worker")
 
 
 def test_up_prints_json_only_when_the_log_is_json(capfd: pytest.CaptureFixture[str]) -> None:
