@@ -15,15 +15,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from deploy import upkeep
 from deploy.bootstrap import ROOT
 from deploy.client import CLIENT, is_for_client
 from deploy.refusal import Refusal
-from shared.config import Settings, load, shown
+from deploy.upkeep import LOCAL_NETWORKS
+from shared.config import Settings, load
 from shared.errors import ConfigurationError
-from shared.keyring import KeyringFile
 
 EX_CONFIG = 78  # sysexits.h
-LOCAL_NETWORKS = "loopback,private"
 FIRST_STEPS = """\
 Dragoman: a self-hosted registry of OpenAI-compatible endpoints, with durable chat jobs.
 
@@ -110,8 +110,12 @@ def parser() -> argparse.ArgumentParser:
     add_data_dir(command)
     command.add_argument("--json", action="store_true", help="for programs")
     for name, run, text in (
-        ("migrate", _migrate, "bring the database to this version's schema; make missing keys"),
-        ("config", _config, "show the settings in force, secrets hidden"),
+        (
+            "migrate",
+            upkeep.migrate,
+            "bring the database to this version's schema; make missing keys",
+        ),
+        ("config", upkeep.config, "show the settings in force, secrets hidden"),
     ):
         command = add(name, run, text)
         add_data_dir(command)
@@ -119,13 +123,13 @@ def parser() -> argparse.ArgumentParser:
             text = "make an admin key where its file is missing: after a restore, or a loss"
             command.add_argument("--new-admin-key", action="store_true", help=text)
     text = "copy the SQLite database to a new file while everything runs; see docs/backup.md"
-    command = add("backup", _backup, text)
+    command = add("backup", upkeep.backup, text)
     command.add_argument("file", metavar="FILE", help="the new file")
     add_data_dir(command)
     for name, text in CLIENT.items():
         if name != "keys":  # `main` has handed these on before they get here
             commands.add_parser(name, help=text)
-    command = add("keys", _rotate_master, CLIENT["keys"])
+    command = add("keys", upkeep.rotate_master, CLIENT["keys"])
     actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
     text = "seal everything stored with a new master key, while everything runs"
     action = actions.add_parser("rotate-master", help=text, description=text, allow_abbrev=False)
@@ -223,67 +227,6 @@ def _ps(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from deploy.ps import show
 
     return show(load(environ).data_dir, as_json=parsed.json)
-
-
-def _migrate(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from deploy.roles import grant
-    from shared.store.migrate import migrate
-    from shared.store.opening import SCHEMA_REVISION
-
-    settings = load(environ)
-    report = migrate(settings, new_admin_key=parsed.new_admin_key)
-    if report.revision > SCHEMA_REVISION:
-        print(f"The database has schema {report.revision}, of a newer release; this one fits it.")
-    else:
-        print(f"The database has schema {report.revision}.")
-    # Of a newer release's tables this one knows nothing; what they were granted stays.
-    if report.revision == SCHEMA_REVISION and (roles := grant(settings)):
-        print(f"Granted what they write to {', '.join(roles)}.")
-    if report.keyring_created:
-        print(f"Made the keyring {report.keyring_created}: without it the database is unreadable.")
-    if report.admin_key_created:
-        print(f"Made the admin key {report.admin_key_created}.")
-    elif parsed.new_admin_key:
-        print(f"{report.admin_key_file} was there and is registered. Move it away to have another.")
-    return 0
-
-
-def _config(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    settings = load(environ)
-    notes = {}
-    if "DRAGOMAN_OUTBOUND_ALLOW" not in environ:
-        # The one setting that `up` and `demo` fill in where it is unset.
-        notes["DRAGOMAN_OUTBOUND_ALLOW"] = f"up and demo: {LOCAL_NETWORKS}"
-    if settings.keyring is None:
-        if settings.keyring_file.exists():
-            KeyringFile(settings.keyring_file).read()  # raises where it cannot be used
-        else:
-            notes["DRAGOMAN_KEYRING_FILE"] = "not there yet; migrate makes it"
-    for variable, text in shown(settings).items():
-        print(f"{variable}={text}" + (f"  # {notes[variable]}" if variable in notes else ""))
-    return 0
-
-
-def _backup(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from deploy.backup import backup
-
-    settings = load(environ)
-    size = backup(settings, Path(parsed.file))
-    print(f"Wrote {parsed.file} ({size:,} bytes). It opens with the keyring of now and no other.")
-    return 0
-
-
-def _rotate_master(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from deploy.rotation import rotate
-
-    rotate(
-        load(environ),
-        lambda line: print(line, flush=True),
-        stage=parsed.stage,
-        shared_file=parsed.shared_file,
-        wait=parsed.wait,
-    )
-    return 0
 
 
 def _simulate(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:

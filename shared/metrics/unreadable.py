@@ -11,8 +11,6 @@ from typing import Final
 
 from prometheus_client import Counter
 
-from shared.crypto import SealBroken
-
 COUNT: Final = Counter(
     "dragoman_values_unreadable_total",
     "Reads of stored values that did not open with the keyring in force.",
@@ -22,7 +20,7 @@ COUNT: Final = Counter(
 logger = logging.getLogger(__name__)
 
 
-def tell(broken: SealBroken) -> None:
+def tell(broken: Exception) -> None:
     """Tell the log which value it is and with what key it was sealed, and count it."""
     logger.error("a stored value does not open: %s", broken)
     COUNT.inc()

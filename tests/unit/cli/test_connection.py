@@ -51,7 +51,8 @@ def test_what_a_dead_installation_left_is_not_believed(folder: Path) -> None:
 def test_a_port_that_is_none_is_refused(folder: Path, port: str) -> None:
     with pytest.raises(click.UsageError, match="DRAGOMAN_PORT: expected a whole number from 1"):
         find({"DRAGOMAN_PORT": port}, data_dir=str(folder))
-    assert find({"DRAGOMAN_PORT": port, "DRAGOMAN_URL": "http://localhost:1"}, data_dir=str(folder))
+    named = {"DRAGOMAN_PORT": port, "DRAGOMAN_URL": "http://localhost:1"}
+    assert find(named, data_dir=str(folder)).url == "http://localhost:1"
 
 
 def test_what_is_said_wins_over_what_is_found(folder: Path) -> None:
