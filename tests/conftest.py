@@ -73,4 +73,4 @@ def postgres_server() -> Iterator[PostgresServer]:
         server.create()
         yield server
     finally:
-        server.remove()
+        server.abandon()
