@@ -27,6 +27,7 @@ USUAL_PORT: Final = "8642"
 URL, API_KEY = VARIABLES = ("DRAGOMAN_URL", "DRAGOMAN_API_KEY")
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
 _BARE: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[\w.-]+)(:\d+)?(/[\w./-]*)?")  # a host, no scheme
+_PORT: Final = re.compile(r"[0-9]{1,5}")
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,512}")
 
 
@@ -129,8 +130,8 @@ def _checked(url: str) -> str:
 
 
 def _usual(environ: Mapping[str, str]) -> str:
-    port = environ.get("DRAGOMAN_PORT") or str(USUAL_PORT)
-    if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
+    port = environ.get("DRAGOMAN_PORT") or USUAL_PORT
+    if not (_PORT.fullmatch(port) and 0 < int(port) < 65_536):
         raise click.UsageError(
             f"DRAGOMAN_PORT: expected a whole number from 1 to 65535, got {port[:20]!r}."
         )

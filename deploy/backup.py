@@ -51,10 +51,8 @@ def _copy(source: Path, target: Path) -> None:
     there = f"file:{quote(str(source))}?mode=ro"
     with closing(sqlite3.connect(there, uri=True)) as old, closing(sqlite3.connect(target)) as new:
         old.backup(new)
-        if (
-            new.execute("SELECT 1 FROM sqlite_master WHERE name = 'installation'").fetchone()
-            is None
-        ):
+        ours = new.execute("SELECT 1 FROM sqlite_master WHERE name = 'installation'").fetchone()
+        if ours is None:
             raise sqlite3.DatabaseError(f"{source} holds no installation; see --data-dir")
         new.execute("PRAGMA journal_mode=DELETE")  # one file, whose name is all there is to it
         (verdict,) = new.execute("PRAGMA integrity_check").fetchone()

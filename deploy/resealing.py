@@ -10,8 +10,10 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Final, TypeVar
 
 import sqlalchemy as sa
@@ -20,7 +22,7 @@ from deploy.refusal import Refusal
 from shared.crypto import SealBroken, Sealer
 from shared.store import leases, sealed
 from shared.store.database import UNAVAILABLE, Database, reason_of
-from shared.store.sealed import COLUMNS, SealedColumn, Stale
+from shared.store.sealed import COLUMNS, SealedColumn, Stored
 
 T = TypeVar("T")
 
@@ -154,22 +156,26 @@ def unreadable(store: Store, sealer: Sealer, say: Say) -> Sequence[str]:
     """Open every value, and change nothing; a sentence for each that does not open."""
     faults = list[str]()
     for column in COLUMNS:
-        total = store.read(lambda tx: sealed.count(tx, column))  # noqa: B023 - called now
-        done, after, tell_at = 0, "", time.monotonic() + TELL_SECONDS
-        while batch := store.read(
-            lambda tx: sealed.stale(tx, column, None, after=after)  # noqa: B023 - called now
-        ):
-            after = batch[-1].row
-            for value in batch:
-                try:
-                    sealer.open(value.sealed, **column.place(value.row))
-                except SealBroken as fault:
-                    faults.append(str(fault))
-            done += len(batch)
-            if time.monotonic() >= tell_at:
-                say(f"{column}: {done:,} of {total:,} opened")
-                tell_at = time.monotonic() + TELL_SECONDS
+        total = store.read(partial(sealed.count, column=column))
+        for value in chain.from_iterable(_batches(store, column, None, total, say)):
+            try:
+                sealer.open(value.sealed, **column.place(value.row))
+            except SealBroken as fault:
+                faults.append(str(fault))
     return faults
+
+
+def _batches(
+    store: Store, column: SealedColumn, but: str | None, total: int, say: Say
+) -> Iterator[Sequence[Stored]]:
+    """All values that another key than `but` sealed; tells now and then how many were taken."""
+    done, after, tell_at = 0, "", time.monotonic() + TELL_SECONDS
+    while batch := store.read(partial(sealed.batch, column=column, but=but, after=after)):
+        yield batch
+        done, after = done + len(batch), batch[-1].row
+        if time.monotonic() >= tell_at:
+            say(f"{column}: {done:,} of {total:,}")
+            tell_at = time.monotonic() + TELL_SECONDS
 
 
 class _Walk:
@@ -186,19 +192,12 @@ class _Walk:
     def run(self, say: Say) -> None:
         column, primary = self._column, self._primary
         total = self._store.read(lambda tx: sealed.count_stale(tx, column, primary))
-        after, tell_at = "", time.monotonic() + TELL_SECONDS
-        while batch := self._store.read(
-            lambda tx: sealed.stale(tx, column, primary, after=after)  # noqa: B023 - called now
-        ):
-            after = batch[-1].row
+        for batch in _batches(self._store, column, primary, total, say):
             self._replace(batch)
-            if time.monotonic() >= tell_at:
-                say(f"{column}: {self.done:,} of {total:,}")
-                tell_at = time.monotonic() + TELL_SECONDS
         if self.done:
             say(f"{column}: {self.done:,} re-sealed")
 
-    def _replace(self, batch: Sequence[Stale]) -> None:
+    def _replace(self, batch: Sequence[Stored]) -> None:
         renewed = {}
         for value in batch:
             place = self._column.place(value.row)

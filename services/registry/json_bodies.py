@@ -120,13 +120,13 @@ def _member(path: str, body: bytes, kind: Any) -> str:
     The mapping's own where that cannot be told: behind the fault the body may be no JSON at all.
     """
     try:
-        mapping = msgspec.json.decode(body)[path]
+        mapping = msgspec.json.decode(body).get(path)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return path
-    (wanted,) = (one.type for one in msgspec.structs.fields(kind) if one.encode_name == path)
+    wanted = {one.encode_name: one.type for one in msgspec.structs.fields(kind)}
     for name, value in mapping.items() if isinstance(mapping, dict) else ():
         try:
-            msgspec.convert({name: value}, wanted)
+            msgspec.convert({name: value}, wanted[path])
         except msgspec.ValidationError:
             return f"{path}.{name}"
     return path

@@ -54,8 +54,8 @@ COLUMNS: Final[Sequence[SealedColumn]] = tuple(
 
 
 @dataclass(frozen=True, slots=True)
-class Stale:
-    """A value that another key than the primary one sealed."""
+class Stored:
+    """A sealed value, and the row that it stands in."""
 
     row: str
     sealed: str
@@ -79,19 +79,19 @@ def count_stale(tx: sa.Connection, column: SealedColumn, primary: str) -> int:
     return int(tx.execute(query).scalar_one())
 
 
-def stale(
-    tx: sa.Connection, column: SealedColumn, primary: str | None, *, after: str
-) -> Sequence[Stale]:
-    """One batch of values that another key than `primary` sealed, from the row beyond `after` on.
+def batch(
+    tx: sa.Connection, column: SealedColumn, *, but: str | None, after: str
+) -> Sequence[Stored]:
+    """Some values, from the row beyond `after` on, in the order of the rows.
 
-    With None as `primary` of all values.
-    Bounded in rows and in characters, so that neither memory nor the transaction that replaces
-    them depends on how long the values are.
+    Without those that the key `but` sealed; None leaves out nothing. Bounded in rows and in
+    characters, so that neither memory nor the transaction that replaces them depends on how long
+    the values are.
     """
     query = (
         sa.select(column.key, column.values)
         .where(
-            column.values.is_not(None) if primary is None else ~_is_sealed_with(column, primary),
+            column.values.is_not(None) if but is None else ~_is_sealed_with(column, but),
             column.key > after,
         )
         .order_by(column.key)
@@ -100,12 +100,12 @@ def stale(
     )
     rows = tx.execute(query)
     try:
-        return list(_within_characters(Stale(*row) for row in rows))
+        return list(_within_characters(Stored(*row) for row in rows))
     finally:
         rows.close()
 
 
-def _within_characters(values: Iterator[Stale]) -> Iterator[Stale]:
+def _within_characters(values: Iterator[Stored]) -> Iterator[Stored]:
     left = CHARACTERS
     for value in values:
         yield value
@@ -114,7 +114,7 @@ def _within_characters(values: Iterator[Stale]) -> Iterator[Stale]:
             return
 
 
-def replace(tx: sa.Connection, column: SealedColumn, renewed: Mapping[Stale, str]) -> None:
+def replace(tx: sa.Connection, column: SealedColumn, renewed: Mapping[Stored, str]) -> None:
     """Write these values where the row still holds the old one; whoever changed it meanwhile wins.
 
     Nothing else of the row changes: no revision, no time. Rows that somebody else is changing are

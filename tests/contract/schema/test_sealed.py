@@ -12,7 +12,7 @@ from shared.keyring import Keyring
 from shared.store import sealed
 from shared.store.database import Database
 from shared.store.schema import provider
-from shared.store.sealed import COLUMNS, SealedColumn, Stale
+from shared.store.sealed import COLUMNS, SealedColumn, Stored
 from tests import sealedrows
 
 OLD = Keyring.generate()
@@ -73,7 +73,7 @@ def test_batches_walk_over_all_stale_values_and_no_others(
         assert sealed.count(tx, CHAT_REQUEST) == 14
         assert sealed.count_stale(tx, CHAT_REQUEST, NEW.primary) == 7
         assert sealed.count_sealed_with(tx, CHAT_REQUEST, OLD.primary) == 7
-        while batch := sealed.stale(tx, CHAT_REQUEST, NEW.primary, after=after):
+        while batch := sealed.batch(tx, CHAT_REQUEST, but=NEW.primary, after=after):
             walked.append([value.row for value in batch])
             after = batch[-1].row
     assert walked == [
@@ -90,7 +90,7 @@ def test_a_batch_is_bounded_in_characters_and_never_empty(
     for characters, rows in ((1, 1), (150, 2), (10_000, 3)):
         monkeypatch.setattr(sealed, "CHARACTERS", characters)
         with database.read() as tx:
-            assert len(sealed.stale(tx, CHAT_REQUEST, NEW.primary, after="")) == rows
+            assert len(sealed.batch(tx, CHAT_REQUEST, but=NEW.primary, after="")) == rows
 
 
 def test_whoever_wrote_meanwhile_wins_and_nothing_else_of_the_row_changes(
@@ -100,7 +100,7 @@ def test_whoever_wrote_meanwhile_wins_and_nothing_else_of_the_row_changes(
     sealedrows.fill(database, Sealer(OLD), ROWS)
     with database.read() as tx:
         before = {row["id"]: row for row in tx.execute(sa.select(provider)).mappings()}
-        batch = sealed.stale(tx, column, NEW.primary, after="")
+        batch = sealed.batch(tx, column, but=NEW.primary, after="")
     theirs = Sealer(OLD).seal(b"a newer key", **column.place("row-2"))
     with database.write() as tx:
         tx.execute(
@@ -126,7 +126,7 @@ def test_a_row_that_somebody_is_changing_is_not_waited_for(database: Database) -
     column = PROVIDER_KEY
     sealedrows.fill(database, Sealer(OLD), ROWS)
     with database.read() as tx:
-        batch = sealed.stale(tx, column, NEW.primary, after="")
+        batch = sealed.batch(tx, column, but=NEW.primary, after="")
     renewed = {each: Sealer(NEW).seal(b"", **column.place(each.row)) for each in batch}
     with database.write() as theirs:
         theirs.execute(sa.update(provider).where(provider.c.id == "row-2").values(revision=2))
@@ -142,4 +142,4 @@ def test_the_case_of_a_key_id_counts(database: Database) -> None:
     with database.write() as tx:
         tx.execute(sa.update(provider).values(api_key_sealed="v1.AB.x.y"))
         assert sealed.count_stale(tx, column, "ab") == 1
-        assert sealed.stale(tx, column, "ab", after="") == [Stale("row-1", "v1.AB.x.y")]
+        assert sealed.batch(tx, column, but="ab", after="") == [Stored("row-1", "v1.AB.x.y")]

@@ -47,7 +47,7 @@ def test_what_a_dead_installation_left_is_not_believed(folder: Path) -> None:
     assert find(elsewhere, data_dir=str(folder)).url == "http://127.0.0.1:18642"
 
 
-@pytest.mark.parametrize("port", ["http", "0", "65536", "-1", "80 ", "²"])
+@pytest.mark.parametrize("port", ["http", "0", "65536", "-1", "80 ", "²", "9" * 5_000])
 def test_a_port_that_is_none_is_refused(folder: Path, port: str) -> None:
     with pytest.raises(click.UsageError, match="DRAGOMAN_PORT: expected a whole number from 1"):
         find({"DRAGOMAN_PORT": port}, data_dir=str(folder))
