@@ -190,23 +190,25 @@ def provoke_a_defect(scene: Scene, provider_id: str) -> None:
 
 
 @contextmanager
-def no_workers(system: System) -> Iterator[None]:
+def no_workers(scene: Scene) -> Iterator[None]:
     """Kill the workers, and keep the runner from starting others while the block runs.
 
-    A frozen worker would not do: Valkey hands the next task to whoever waits for one.
+    Valkey hands the next task to whoever waits for one: a frozen worker, or one that was killed
+    some 20 ms ago and whose connection is still to be closed.
     """
-    os.kill(system.runner_pid, signal.SIGSTOP)
+    os.kill(scene.system.runner_pid, signal.SIGSTOP)
     try:
         for name in ("chat-worker", "discovery-worker"):
-            system.signal(name, signal.SIGKILL)
+            scene.system.signal(name, signal.SIGKILL)
+        eventually(lambda: not scene.valkey.reads(), 10)
         yield
     finally:
-        os.kill(system.runner_pid, signal.SIGCONT)
+        os.kill(scene.system.runner_pid, signal.SIGCONT)
 
 
 def look_at_full_queues(scene: Scene) -> None:
     """What waits for workers that do not come."""
-    with no_workers(scene.system):
+    with no_workers(scene):
         scene.call("POST", "/v1/providers/good/refresh", 202)
         tested = {"endpoint": scene.echo.url, "api_key": TESTED_KEY}
         later = {"Prefer": "respond-async"}
