@@ -63,6 +63,14 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc] # flask-smorest has no 
 
     ARGUMENTS_PARSER = Parser()
 
+    def arguments(self, schema: type[ma.Schema], **options: Any) -> Decorator:
+        """As flask-smorest's, with one schema for all requests.
+
+        Where it is given the class, each request makes one: a sixth of what a read of a job takes.
+        """
+        decorator: Decorator = super().arguments(schema(), **options)
+        return decorator
+
     if TYPE_CHECKING:  # what of flask-smorest we use, with its types
 
         def get(self, rule: str) -> Decorator: ...  # noqa: D102
@@ -74,8 +82,6 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc] # flask-smorest has no 
         def delete(self, rule: str) -> Decorator: ...  # noqa: D102
 
         def before_request(self, function: View) -> View: ...  # noqa: D102
-
-        def arguments(self, schema: Any, **options: Any) -> Decorator: ...  # noqa: D102
 
         def response(self, status: int, schema: Any = None, **options: Any) -> Decorator: ...  # noqa: D102
 
