@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 from deploy import valkey
 from deploy.address import check_port, reachable, url
@@ -19,7 +18,7 @@ from deploy.child import Program
 from deploy.console import Console
 from deploy.guard import Guard
 from deploy.processes import PROCESSES, START_SECONDS, VALKEY, Process
-from deploy.readiness import until_healthy
+from deploy.readiness import is_refused, until_healthy
 from deploy.refusal import Refusal
 from deploy.runfile import Run, RunFile
 from deploy.runner import Runner
@@ -132,9 +131,20 @@ class System:
         await until_healthy(reachable(self.settings))
         run.state = "ready"
         self._note(run)
-        print(f"Dragoman is ready: {run.url} ({_admin_key(run)})", flush=True)
+        print(f"Dragoman is ready: {run.url} ({await self._admin_key()})", flush=True)
         if self._after is None or await self._after():
             await self._stop.wait()
+
+    async def _admin_key(self) -> str:
+        path = self.settings.admin_key_file
+        another = "`./dragoman migrate --new-admin-key` makes one"
+        try:
+            key = path.read_text("utf-8").strip()
+        except FileNotFoundError:
+            return f"no {path}; {another}"
+        if await is_refused(reachable(self.settings), key):
+            return f"the key in {path} was revoked: move the file away, and {another}"
+        return f"admin key: {path}"
 
     def _note(self, run: Run) -> None:
         """Replace `run.json`, later where the disk is full: what runs is what matters."""
@@ -217,9 +227,3 @@ def child_environ(settings: Settings, environ: Mapping[str, str]) -> dict[str, s
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
     }
-
-
-def _admin_key(run: Run) -> str:
-    if Path(run.admin_key_file).exists():
-        return f"admin key: {run.admin_key_file}"
-    return f"no {run.admin_key_file}; `./dragoman migrate --new-admin-key` makes one"

@@ -6,10 +6,12 @@ import asyncio
 import errno
 import os
 import signal
-import socket
+import threading
 import time
 from collections.abc import Awaitable, Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -99,6 +101,62 @@ def test_it_ends_its_start_with_one_ready_line_and_stops_without_a_trace(
     assert key.exists()
     assert not list(alive(pids))
     assert not (tmp_path / "run.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (200, "admin key: {key}"),
+        (503, "admin key: {key}"),
+        (401, "the key in {key} was revoked: move the file away, and {another}"),
+        (None, "no {key}; {another}"),
+    ],
+)
+def test_the_ready_line_names_no_admin_key_that_opens_nothing(
+    tmp_path: Path,
+    perform: Callable[[Path, Play], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    status: int | None,
+    told: str,
+) -> None:
+    key = tmp_path / "admin.key"
+    asked: list[str] = []
+
+    class Registry(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(f"{self.path} {self.headers['Authorization']}")
+            assert status is not None
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    async def listens(url: str) -> None:
+        if status is None:
+            key.rename(tmp_path / "kept")
+            return
+        place = urlsplit(url)
+        assert place.port is not None
+        server = HTTPServer((str(place.hostname), place.port), Registry)
+        threading.Thread(target=_serve_one, args=(server,), daemon=True).start()
+
+    async def play(run: Run, client: redis.Redis) -> None:
+        pass
+
+    monkeypatch.setattr(up, "until_healthy", listens)
+    perform(tmp_path, play)
+    another = "`./dragoman migrate --new-admin-key` makes one"
+    assert f"({told.format(key=key, another=another)})\n" in capfd.readouterr().out
+    if status is not None:
+        assert asked == [f"/v1/me Bearer {key.read_text().strip()}"]
+
+
+def _serve_one(server: HTTPServer) -> None:
+    server.timeout = 5
+    server.handle_request()
+    server.server_close()
 
 
 def test_beat_rings_through_a_valkey_that_is_killed_wherever_its_socket_is(
@@ -242,29 +300,3 @@ def test_a_second_one_on_the_same_data_directory_says_that_one_is_running(
         assert client.ping(), "the first one is not disturbed"
 
     perform(tmp_path, play)
-
-
-def test_a_port_in_use_is_refused_before_anything_starts(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        environ = {"DRAGOMAN_DATA_DIR": str(tmp_path), "DRAGOMAN_PORT": str(port)}
-        with pytest.raises(Refusal, match=rf"cannot listen on 127\.0\.0\.1 port {port}.*--port"):
-            asyncio.run(System(load(environ), environ).run())
-    assert not (tmp_path / "dragoman.db").exists()
-    assert not (tmp_path / "run.json").exists()
-
-
-def test_a_database_that_is_away_stops_the_start_with_the_reason(
-    tmp_path: Path, port: int, capfd: pytest.CaptureFixture[str]
-) -> None:
-    environ = {
-        "DRAGOMAN_DATA_DIR": str(tmp_path),
-        "DRAGOMAN_PORT": str(port),
-        "DATABASE_URL": f"postgresql://me:geheim@127.0.0.1:{port}/none",
-    }
-    with pytest.raises(Refusal, match="could not be migrated") as refused:
-        asyncio.run(System(load(environ), environ).run())
-    assert refused.value.exit_status == 78
-    said = capfd.readouterr().err
-    assert "expected a database that answers" in said
-    assert "geheim" not in said
