@@ -122,6 +122,7 @@ def test_the_ready_line_names_no_admin_key_that_opens_nothing(
 ) -> None:
     key = tmp_path / "admin.key"
     asked: list[str] = []
+    servers: list[HTTPServer] = []
 
     class Registry(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -140,23 +141,20 @@ def test_the_ready_line_names_no_admin_key_that_opens_nothing(
         place = urlsplit(url)
         assert place.port is not None
         server = HTTPServer((str(place.hostname), place.port), Registry)
-        threading.Thread(target=_serve_one, args=(server,), daemon=True).start()
+        servers.append(server)
+        threading.Thread(target=server.handle_request, daemon=True).start()
 
     async def play(run: Run, client: redis.Redis) -> None:
         pass
 
     monkeypatch.setattr(up, "until_healthy", listens)
     perform(tmp_path, play)
+    for server in servers:
+        server.server_close()
     another = "`./dragoman migrate --new-admin-key` makes one"
     assert f"({told.format(key=key, another=another)})\n" in capfd.readouterr().out
     if status is not None:
         assert asked == [f"/v1/me Bearer {key.read_text().strip()}"]
-
-
-def _serve_one(server: HTTPServer) -> None:
-    server.timeout = 5
-    server.handle_request()
-    server.server_close()
 
 
 def test_beat_rings_through_a_valkey_that_is_killed_wherever_its_socket_is(
