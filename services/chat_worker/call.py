@@ -79,6 +79,10 @@ class Call:
         told.note(self.job, outcome)
         return outcome
 
+    def abandoned(self) -> Outcome | None:
+        """What is to be written of a call whose job was taken away; None where nothing was sent."""
+        return self._record.cut_short()
+
     async def _run(self) -> Outcome:
         record = self._record
         try:

@@ -15,9 +15,10 @@ from functools import partial
 from typing import Final
 
 from services.chat_worker.call import Call
-from services.chat_worker.figures import ABANDONED, Figures, told_as
+from services.chat_worker.figures import Figures, told_as
 from services.chat_worker.live_sender import LiveSender
 from services.chat_worker.notices import Notices
+from services.chat_worker.outcomes import ABANDONED
 from services.chat_worker.publishing import Publishing
 from services.chat_worker.turn_batch import TurnBatch
 from shared.crypto import Sealer
@@ -115,7 +116,7 @@ class Engine:
         self._post(self._tell_ended, set(job_ids))
 
     def abandon(self, claims: Iterable[Fence]) -> None:
-        """Close these calls' connections without an outcome: the jobs are others' now."""
+        """Close these calls' connections: the jobs are others' now, what the calls did is told."""
         self._post(self._abandon, set(claims))
 
     def cut_off_retryable(self) -> None:
@@ -195,13 +196,19 @@ class Engine:
             if call.tells_when_cut:
                 self._tell(call, call.cut_off(), ended)
             else:
-                self._figures.abandoned(call.job)
-                ended(ABANDONED)
-                self._release([call.job.fence])
+                self._abandoned(call, ended)
             raise
         finally:
             del self._calls[call.job.fence]
         self._tell(call, outcome, ended)
+
+    def _abandoned(self, call: Call, ended: Ended) -> None:
+        self._figures.abandoned(call.job)
+        ended(ABANDONED)
+        if (outcome := call.abandoned()) is not None:
+            self._ends.add(outcome)
+        else:
+            self._release([call.job.fence])
 
     def _tell(self, call: Call, outcome: Outcome, ended: Ended) -> None:
         self._figures.ended(call.job, outcome)

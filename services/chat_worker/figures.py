@@ -11,6 +11,7 @@ from typing import Final, TypeVar, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from services.chat_worker.outcomes import ABANDONED
 from shared.metrics import unreadable
 from shared.store.jobs import ClaimedJob, Outcome, Swept
 
@@ -21,7 +22,6 @@ WAIT_SECONDS: Final = (
     *(30.0, 60.0, 300.0, 900.0, 3600.0),
 )
 RELEASED: Final = "released"  # given back before anything was called
-ABANDONED: Final = "abandoned"  # its job was cancelled, or another's, meanwhile
 
 M = TypeVar("M", Counter, Histogram)
 
@@ -49,7 +49,8 @@ class Figures:
         ProcessCollector(registry=registry)
         self._attempts = Counter(
             "dragoman_attempts_total",
-            "Attempts at a chat job, by how they ended: completed, or an error's code.",
+            "Attempts at a chat job, by how they ended: completed, an error's code, or abandoned "
+            "when the job was cancelled.",
             ("provider", "outcome"),
             registry=registry,
         )

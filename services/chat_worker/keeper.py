@@ -212,7 +212,8 @@ class Keeper:
                 [o.job_id for o in batch if o.fence in held and o.state is not JobState.QUEUED],
                 hooked=finished.hooked,
             )
-            if fenced := [o.job_id for o in batch if o.fence not in held]:
+            late = [o for o in batch if o.fence not in held and o.state is not JobState.CANCELLED]
+            if fenced := [o.job_id for o in late]:
                 logger.warning("results came too late and were dropped", extra={"jobs": fenced})
                 self._reporter.fenced(fenced)
             self._rung = True  # places are free, or rows went back to the queue

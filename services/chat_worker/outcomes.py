@@ -24,6 +24,7 @@ from shared.errors import (
 )
 from shared.store.jobs import ClaimedJob, GateEffect, Outcome
 
+ABANDONED: Final = "abandoned"  # how a call ended whose job was cancelled, or another's, meanwhile
 AMBIGUOUS_STATUSES: Final = frozenset({502, 504})  # a gateway gave up, its upstream may have not
 KEY_PAUSE: Final = 30.0  # seconds until a job is claimed again whose master key was not there
 FIRST_RETRY_PAUSE: Final = 1.0  # seconds before a second ambiguous call, doubled for the third

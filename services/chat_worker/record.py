@@ -108,12 +108,26 @@ class Record:
             gate=gate,
             seen=self.seen,
         )
-        outcome = dataclasses.replace(outcome, evidence=self._evidence_of(failure))
+        evidence = self._evidence_so_far(failure.code, upstream_status=failure.upstream_status)
+        outcome = dataclasses.replace(outcome, evidence=evidence)
         if outcome.state is not JobState.FAILED:
             return outcome
         error = self._seal(jobs.ERROR, msgspec.json.encode(failure.document()))
         return dataclasses.replace(
             outcome, error_sealed=error, log_sealed=self._sealed_log(), log_chunks=self._chunks
+        )
+
+    def cut_short(self) -> Outcome | None:
+        """What the call did until its job was taken away; None where no byte of it left."""
+        if not self.sent:
+            return None
+        return Outcome(
+            job_id=self._job.id,
+            worker_id=self._job.worker_id,
+            attempt=self._job.attempt,
+            state=JobState.CANCELLED,
+            evidence=self._evidence_so_far(outcomes.ABANDONED),
+            log_chunks=self._chunks,
         )
 
     def _answer(self, end: ChatAnswer | StreamEnd) -> tuple[dict[str, Any], str | None]:
@@ -136,17 +150,17 @@ class Record:
     def _seal(self, column: str, plain: bytes) -> str:
         return self._sealer.seal(plain, table=jobs.TABLE, row=self._job.id, column=column)
 
-    def _evidence_of(self, failure: JobFailure) -> Evidence:
+    def _evidence_so_far(self, outcome: str, *, upstream_status: int | None = None) -> Evidence:
         usage, first = None, None
         if self._publishing is not None:
             usage = self._publishing.completion().get("usage")
             first = self._publishing.seconds_to_first(self._try_began)
         return self._evidence(
-            failure.code,
+            outcome,
             usage,
             sent=self.sent,
             first_byte_seconds=first,
-            upstream_status=failure.upstream_status,
+            upstream_status=upstream_status,
         )
 
     def _evidence(self, outcome: str, usage: object, *, sent: bool, **measured: Any) -> Evidence:

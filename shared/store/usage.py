@@ -2,7 +2,9 @@
 
 A request is a job that a worker brought to its end. Its latency is that of its last attempt, from
 the claim to the end of the answer: what the provider took, not what the queue did. Tokens are those
-of every attempt, of dropped results too: they were paid.
+of every attempt, of dropped results too: they were paid. A call that was cut short because its job
+was cancelled says how many it took only if the provider named them before: else it counts among
+those of unknown usage, and each chunk that came as one token, since that many were made at least.
 
 Callers may name models that no list has. Beyond 50 rows of an owner in an hour, names that are new
 to the hour and not listed are counted as one (docs/decisions/0013).
@@ -74,7 +76,10 @@ _ROWS: Final = Prepared(
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What one attempt adds. `ended` says that its job ended with it."""
+    """What one attempt adds. `ended` says that its job ended with it.
+
+    `cut_short`: the job was cancelled while the call ran; `chunks` of its stream had come.
+    """
 
     owner: str
     key_id: str
@@ -83,9 +88,11 @@ class Used:
     at: float
     ended: bool
     completed: bool
+    cut_short: bool
     seconds: float
     prompt_tokens: int | None
     completion_tokens: int | None
+    chunks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +113,9 @@ def add(tx: sa.Connection, used: Iterable[Used]) -> None:
         total = totals.setdefault(key, dict.fromkeys((*COUNTS, *LATENCIES), 0))
         total["prompt_tokens"] += one.prompt_tokens or 0
         total["completion_tokens"] += one.completion_tokens or 0
+        if one.cut_short and one.completion_tokens is None:
+            total["unknown_usage"] += 1
+            total["completion_tokens"] += one.chunks
         if one.ended:
             total["requests"] += 1
             total["failures"] += not one.completed

@@ -95,8 +95,11 @@ def _attempt() -> Shape:
         ),
         calls={**WHOLE, "description": "calls begun in this attempt"},
         sent={**FLAG, "description": "whether any byte of a request may have left"},
-        outcome={**TEXT, "description": "`completed`, or an error code"},
-        counted={**FLAG, "description": "false: its result came too late and was dropped"},
+        outcome={
+            **TEXT,
+            "description": "`completed`, an error code, or `abandoned`: the job was cancelled",
+        },
+        counted={**FLAG, "description": "false: too late, or abandoned, and without a result"},
         upstream_status=or_null(WHOLE),
         upstream_request_id=or_null(TEXT),
         usage=object_of(prompt_tokens=count, completion_tokens=count),

@@ -40,7 +40,7 @@ def components() -> dict[str, Shape]:
                 next=or_null(TEXT),
                 total=sums,
             ),
-            "description": "Tokens that the provider did not report are no zero: such requests "
-            "are counted by `unknown_usage`.",
+            "description": "Tokens that the provider did not report are no zero: such requests, "
+            "and calls that were cancelled before it did, are counted by `unknown_usage`.",
         }
     }

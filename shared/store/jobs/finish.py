@@ -97,6 +97,7 @@ _RECORD_FENCED: Final = {
     .returning(job_attempt.c.job_id, job_attempt.c.attempt)
     for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
 }
+_ENDS: Final = frozenset((JobState.COMPLETED, JobState.FAILED))
 _EVIDENCE: Final = tuple(Evidence.__dataclass_fields__)
 
 
@@ -126,7 +127,7 @@ def finish(
     rows = {row.id: row for row in (_Row(*values) for values in found)}
     held = {o.fence for o in outcomes if o.job_id in rows and rows[o.job_id].holds(o.fence)}
     outcomes = _asked_anew(tx, outcomes)
-    ends = [o for o in outcomes if o.fence in held and o.state is not JobState.QUEUED]
+    ends = [o for o in outcomes if o.fence in held and o.state in _ENDS]
     returns = [o for o in outcomes if o.fence in held and o.state is JobState.QUEUED]
     hooked = [o.job_id for o in ends if rows[o.job_id].hooked]
     if ends:
@@ -229,9 +230,11 @@ def _used(outcome: Outcome, row: _Row, held: set[Fence], *, now: float) -> usage
         provider_id=row.provider_id,
         model=row.model,
         at=now,
-        ended=outcome.fence in held and outcome.state is not JobState.QUEUED,
+        ended=outcome.fence in held and outcome.state in _ENDS,
         completed=outcome.state is JobState.COMPLETED,
+        cut_short=outcome.state is JobState.CANCELLED,
         seconds=evidence.ended_at - evidence.started_at,
         prompt_tokens=evidence.prompt_tokens,
         completion_tokens=evidence.completion_tokens,
+        chunks=outcome.log_chunks or 0,
     )

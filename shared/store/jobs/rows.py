@@ -185,7 +185,9 @@ class GateEffect:
 class Outcome:
     """How one claim ended: `state` COMPLETED, FAILED, or QUEUED for a safe return to the queue.
 
-    `log_chunks` counts what is in `log_sealed`: None when nobody counted, or that is None.
+    Or CANCELLED: the job was taken away while the call ran, and only what it did is written.
+    `log_chunks` counts the chunks that came, which `log_sealed` holds where there is one; None when
+    nobody counted.
     `extra_calls` are tries beyond the one that the claim counted (-1: none was begun after all).
     `did_nothing`: the provider provably did no work. A FAILED such job returns to the queue when
     the provider was changed since the claim: what failed is no longer what is registered.

@@ -63,6 +63,13 @@ def test_one_batch_holds_ends_returns_and_late_comers(store: Store) -> None:
     assert [row.fenced for row in store.attempts(late)] == [True]
 
 
+def test_no_worker_cancels_a_job(store: Store) -> None:
+    job_id = store.submit()
+    (claimed,) = store.claim()
+    store.finish(outcome_of(claimed, JobState.CANCELLED))
+    assert store.state(job_id) is JobState.IN_PROGRESS
+
+
 def test_a_return_to_the_queue_tells_why_and_waits_its_time(store: Store) -> None:
     job_id = store.submit()
     (claimed,) = store.claim()

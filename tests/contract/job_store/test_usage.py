@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -51,6 +52,27 @@ def test_requests_failures_and_tokens_are_summed(store: Store) -> None:
     assert (row["requests"], row["failures"], row["unknown_usage"]) == (4, 1, 1)
     assert (row["prompt_tokens"], row["completion_tokens"]) == (6, 9)
     assert sum(row[name] for name in LATENCIES) == 4
+
+
+@pytest.mark.parametrize(
+    ("told", "unknown", "tokens_out"), [(None, 1, 10), (7, 0, 7)], ids=["unknown", "known"]
+)
+def test_a_call_that_was_cut_short_took_at_least_the_chunks_that_came(
+    store: Store, told: int | None, unknown: int, tokens_out: int
+) -> None:
+    job_id = store.submit()
+    (claimed,) = store.claim(1)
+    store.cancel(job_id)
+    evidence = outcome_of(claimed).evidence
+    assert evidence is not None
+    evidence = replace(evidence, outcome="abandoned", completion_tokens=told)
+    cut = outcome_of(claimed, JobState.CANCELLED, evidence=evidence, log_chunks=10)
+    for _ in range(2):  # a batch may be written again
+        assert store.finish(cut) == set()
+    (row,) = totals(store)
+    assert (row["requests"], row["unknown_usage"]) == (0, unknown)
+    assert row["completion_tokens"] == tokens_out
+    assert [(row.outcome, row.fenced) for row in store.attempts(job_id)] == [("abandoned", True)]
 
 
 def test_a_return_to_the_queue_is_no_request_but_its_tokens_were_paid(store: Store) -> None:

@@ -39,7 +39,20 @@ def limited(registry: Registry, **limits: Any) -> dict[str, Any]:
 def spend(registry: Registry, key: dict[str, Any], tokens: int, *, days_ago: int = 0) -> None:
     """As a chat worker writes what a call took."""
     at = NOON - days_ago * 86_400
-    used = Used(key["owner"], key["id"], "prov_x", "p/m", at, True, True, 1.0, tokens - 1, 1)
+    used = Used(
+        key["owner"],
+        key["id"],
+        "prov_x",
+        "p/m",
+        at=at,
+        ended=True,
+        completed=True,
+        cut_short=False,
+        seconds=1.0,
+        prompt_tokens=tokens - 1,
+        completion_tokens=1,
+        chunks=0,
+    )
     with registry.database.write() as tx:
         usage.add(tx, [used])
 

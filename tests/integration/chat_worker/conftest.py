@@ -166,6 +166,10 @@ class Bench:
         assert found is not None
         return found
 
+    def attempts(self, job_id: str) -> Sequence[Any]:
+        with self.database.read() as tx:
+            return jobs.attempts(tx, job_id)
+
     def ended(self, *job_ids: str, timeout: float = 20) -> list[jobs.Job]:
         """Wait until all of these are terminal; returns them."""
 

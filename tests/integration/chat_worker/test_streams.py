@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,8 +12,9 @@ import redis
 from services.chat_worker import live_sender
 from shared import live
 from shared.domain import JobState
-from shared.store import jobs
+from shared.store import jobs, usage
 from shared.store.database import Database
+from shared.store.usage import HOUR, Period
 from tests.eventually import eventually
 from tests.integration.chat_worker.conftest import Bench, LocalWorker, local_worker
 from tests.integration.chat_worker.streamed import (
@@ -233,7 +235,20 @@ def test_a_cancelled_streams_connection_is_closed_and_its_chunks_are_dropped(
     job_id = submit(bench, {"hold_before": 10})
     worker.keeper.ring()
     eventually(lambda: len(seen(bench, job_id)) == 10, 10)
+    before = used(bench)
     bench.cancel(job_id)
     bench.upstream.wait_until(lambda stats: stats.closed_early == 1, 2)
     assert bench.job(job_id).state is JobState.CANCELLED
     assert log_of(bench, job_id) == []
+    (attempt,) = eventually(lambda: bench.attempts(job_id), 5)
+    assert (attempt.outcome, attempt.completion_tokens) == ("abandoned", None)
+    after = used(bench)
+    assert after["unknown_usage"] - before["unknown_usage"] == 1
+    assert after["completion_tokens"] - before["completion_tokens"] == 10, "as many chunks came"
+
+
+def used(bench: Bench) -> dict[str, Any]:
+    """The sums of all that the tests here used."""
+    with bench.database.read() as tx:
+        (total,) = usage.totals(tx, Period(0, time.time() + HOUR), [])
+    return total

@@ -129,11 +129,15 @@ def test_a_worker_that_was_stopped_for_too_long_goes_on_as_a_new_one(bench: Benc
 def test_a_cancelled_jobs_connection_is_closed_within_two_seconds(bench: Bench) -> None:
     bench.upstream.hold()
     job_id = bench.submit()
-    bench.start_worker()
+    worker = bench.start_worker()
     bench.upstream.wait_until(lambda stats: stats.in_flight == 1, 10)
     bench.cancel(job_id)
     bench.upstream.wait_until(lambda stats: stats.closed_early == 1, 2)
     assert bench.job(job_id).state is JobState.CANCELLED
+    (attempt,) = eventually(lambda: bench.attempts(job_id), 5)
+    assert (attempt.outcome, attempt.sent, attempt.fenced) == ("abandoned", True, True)
+    assert attempt.chat_url.startswith(bench.upstream.url)
+    assert not worker.said("too late"), "nobody had waited for it"
 
 
 def test_a_dead_provider_holds_its_jobs_at_the_gate_until_it_is_back(bench: Bench) -> None:
