@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from services.registry.chat.backlog import Backlog
 from shared.errors import QueueFull, StoreUnavailable
@@ -17,13 +18,14 @@ class Queue:
         self.queued = 0
         self.now = 100.0
         self.counts = 0
-        self.takes = 0.0  # seconds
         self.away = False
+        self.answers = Event()  # while it is clear, a count takes
+        self.answers.set()
         self.backlog = Backlog(self, limit, monotonic=lambda: self.now)  # type: ignore[arg-type]
 
     def read(self, _work: object) -> int:
         self.counts += 1
-        gevent.sleep(self.takes)
+        self.answers.wait()
         if self.away:
             raise StoreUnavailable("It is away.")
         return self.queued
@@ -58,9 +60,12 @@ def test_many_at_once_after_a_quiet_time_are_judged_by_one_new_count() -> None:
     queue = Queue(limit=3)
     queue.queued = 3
     assert queue.refusal() is not None
-    queue.queued, queue.takes = 0, 0.02
+    queue.queued = 0
+    queue.answers.clear()
     queue.now += 3_600
     together = [gevent.spawn(queue.refusal) for _ in range(5)]
+    gevent.sleep(0)  # all have asked
+    queue.answers.set()
     assert [one.get() for one in together] == [None] * 5
     assert queue.counts == 2
 
@@ -70,12 +75,15 @@ def test_a_database_that_is_away_is_no_full_queue_and_told_to_all_who_wait() -> 
     queue = Queue(limit=3)
     queue.queued = 3
     assert queue.refusal() is not None
-    queue.away, queue.takes = True, 0.02
+    queue.away = True
+    queue.answers.clear()
     queue.now += 1
     waiting = [gevent.spawn(queue.refusal) for _ in range(3)]
-    gevent.sleep(0.01)
+    gevent.sleep(0)
     queue.now += 10  # a second is over, and no second count begins beside the first
     waiting.append(gevent.spawn(queue.refusal))
+    gevent.sleep(0)
+    queue.answers.set()
     for one in waiting:
         with pytest.raises(StoreUnavailable, match="It is away"):
             one.get()
