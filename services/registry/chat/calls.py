@@ -25,6 +25,7 @@ from shared.store.access import Caller
 from shared.store.jobs import Job
 
 FIRST_CHUNK_SECONDS: Final = 10.0  # of silence, after which a stream's status line goes out
+RESUMED_SECONDS: Final = 1.0  # likewise, of one that cannot fail any more before it begins
 
 Submit = Callable[[], Submitted]
 
@@ -121,6 +122,8 @@ class Calls:
         form = self._view.frames(job, after=after, numbered=True)
         stream = self._parts.streams.open(job.id, after=form.after)
         stream.join()
+        if not self._view.opens:
+            stream.first(RESUMED_SECONDS)
         return _streamed(stream, form, {})
 
     def _patience(self, job: Job) -> float:

@@ -154,7 +154,10 @@ class Stream:
             self.close()
 
     def _all(self, form: Frames) -> Iterator[bytes]:
-        yield form.opening()
+        opening = form.opening()
+        yield opening
+        if not (opening or self._follow.pending or self._over or self._has_ended()):
+            yield PING  # the status line is due, and goes out with the first bytes
         while True:
             self._follow.news.clear()
             if chunks := self._follow.taken():

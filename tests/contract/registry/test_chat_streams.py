@@ -11,6 +11,7 @@ import gevent
 import pytest
 import sqlalchemy as sa
 
+from services.registry.chat import calls
 from services.registry.chat.frames import PING, ChunkFrames
 from shared.domain import JobState
 from shared.errors import StoreUnavailable
@@ -279,3 +280,18 @@ def test_a_stream_whose_end_cannot_be_read_is_kept_open_and_silent_for_no_long(
         registry.parts.waiting.look()
         rest = [frame for frame in frames if frame != PING]
     assert b"".join(rest) == expected(CHUNKS, 0)
+
+
+def test_a_silent_streams_status_line_goes_out_when_it_is_due(
+    registry: Registry, slug: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "FIRST_CHUNK_SECONDS", 0.05)
+    monkeypatch.setattr(calls, "RESUMED_SECONDS", 0.05)
+    job_id = registry.submit(f"{slug}/m")["id"]
+    with gevent.Timeout(10):  # the first ping of silence would come after 15 s
+        for silent in (
+            registry.post(CHAT, chat_body(f"{slug}/m", stream=True)),
+            registry.get(f"{CHAT}/{job_id}?stream=true"),
+        ):
+            assert (silent.status_code, next(iter(silent.response))) == (200, PING)
+            silent.close()
