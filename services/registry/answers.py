@@ -1,4 +1,8 @@
-"""JSON answers and their validators: `ETag` is `W/"<version>"`, a counter in the row."""
+"""JSON answers and their validators: `ETag` is `W/"<version>"`, a counter in the row.
+
+Of what has a part with another writer it is `W/"<version>.<digest of that part>"`: the whole names
+what a client holds, and `If-Match` asks for the version alone.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +20,12 @@ def json_answer(
     return Response(msgspec.json.encode(document), status, headers, content_type="application/json")
 
 
-def etag(version: int) -> str:
-    """The weak validator of a row's version."""
+def etag(version: int | str) -> str:
+    """The weak validator of a row's version, or of that and another part."""
     return f'W/"{version}"'
 
 
-def is_known(request: Request, version: int) -> bool:
+def is_known(request: Request, version: int | str) -> bool:
     """Whether If-None-Match says that the client holds this very version."""
     return "If-None-Match" in request.headers and request.if_none_match.contains_weak(str(version))
 
@@ -34,7 +38,7 @@ def holds(request: Request) -> Callable[[int], bool] | None:
     return lambda version: tags.contains_weak(str(version))
 
 
-def not_modified(version: int, headers: Mapping[str, str] | None = None) -> Response:
+def not_modified(version: int | str, headers: Mapping[str, str] | None = None) -> Response:
     """304: the client's copy is current."""
     return Response(status=304, headers={"ETag": etag(version), **(headers or {})})
 
@@ -47,4 +51,5 @@ def precondition(request: Request) -> Callable[[int], bool]:
     if "If-Match" not in request.headers:
         return lambda version: True
     tags = request.if_match
-    return lambda version: tags.contains_weak(str(version))
+    versions = {tag.partition(".")[0] for tag in tags.as_set(include_weak=True)}
+    return lambda version: tags.star_tag or str(version) in versions

@@ -78,7 +78,11 @@ SENT: Final[Mapping[Operation, tuple[tuple[str, Shape, str], ...]]] = {
 }
 
 ANSWERED: Final[Mapping[str, tuple[Shape, str]]] = {
-    "ETag": ({**TEXT, "example": 'W/"3"'}, "the version, for `If-Match` and `If-None-Match`"),
+    "ETag": (
+        {**TEXT, "example": 'W/"3"'},
+        "the version, for `If-Match` and `If-None-Match`; of a provider its revision, a dot, and a "
+        "digest of what discovery found, of which `If-Match` asks for the revision alone",
+    ),
     "Location": (TEXT, "where it is found; a path"),
     "Link": (TEXT, 'of a page that is not the last: `<…>; rel="next"`'),
     "Retry-After": (WHOLE, "seconds until it is worth asking again; 120 at most"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -42,6 +44,12 @@ def document(provider: Provider, verdict: Verdict | None, sealer: Sealer) -> dic
         "created_at": int(provider.created_at),
         "updated_at": int(provider.updated_at),
     }
+
+
+def tag(shown: Mapping[str, Any]) -> str:
+    """What names this document: its revision, and what discovery, another writer, found."""
+    found = msgspec.json.encode(shown["discovery"])
+    return f"{shown['revision']}.{hashlib.blake2s(found, digest_size=4).hexdigest()}"
 
 
 def status(provider: Provider, found: DiscoveryStatus | None) -> DiscoveryStatus:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, request
@@ -10,12 +11,14 @@ from services.registry import answers, json_bodies, paging, trail
 from services.registry.authentication import current_caller, require_admin
 from services.registry.blueprints import Blueprint, guarded
 from services.registry.parts import Parts
-from services.registry.providers.documents import document, impact
+from services.registry.providers.documents import document, impact, tag
 from services.registry.providers.listing import Filter, Place
 from services.registry.providers.schemas import NewProvider, ProviderPatch, ProviderQuery
 from services.registry.providers.service import Providers
 from services.registry.shapes import ref
 from shared.domain import DiscoveryStatus
+from shared.store.catalogue import Verdict
+from shared.store.providers import Provider
 
 ROUTE = "/v1/providers"
 
@@ -25,6 +28,18 @@ def blueprint(parts: Parts) -> Blueprint:
     routes = guarded(parts, "providers", ROUTE, "The registered endpoints.")
     providers = Providers(parts)
 
+    def answer(
+        provider: Provider,
+        verdict: Verdict | None,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        shown = document(provider, verdict, parts.sealer)
+        if request.method == "GET" and answers.is_known(request, tag(shown)):
+            return answers.not_modified(tag(shown))
+        tagged = {"ETag": answers.etag(tag(shown)), **(headers or {})}
+        return answers.json_answer(shown, status, tagged)
+
     @routes.post("")
     @routes.arguments(NewProvider)
     @routes.response(201, ref("Provider"))
@@ -32,8 +47,7 @@ def blueprint(parts: Parts) -> Blueprint:
         """Register an endpoint; it is usable at once."""
         require_admin()
         provider = providers.create(body, trail.actor())
-        headers = {"Location": f"{ROUTE}/{provider.id}", "ETag": answers.etag(provider.revision)}
-        return answers.json_answer(document(provider, None, parts.sealer), 201, headers)
+        return answer(provider, None, 201, {"Location": f"{ROUTE}/{provider.id}"})
 
     @routes.get("")
     @routes.arguments(ProviderQuery, location="query")
@@ -55,11 +69,7 @@ def blueprint(parts: Parts) -> Blueprint:
     @routes.alt_response(304, description="If-None-Match names the current version")
     def show(reference: str) -> Response:
         """One provider, by id or slug."""
-        provider, verdict = providers.get(reference, current_caller())
-        if answers.is_known(request, provider.revision):
-            return answers.not_modified(provider.revision)
-        headers = {"ETag": answers.etag(provider.revision)}
-        return answers.json_answer(document(provider, verdict, parts.sealer), 200, headers)
+        return answer(*providers.get(reference, current_caller()))
 
     as_json = {json_bodies.JSON: {"schema": ref("ProviderPatch")}}
 
@@ -76,8 +86,7 @@ def blueprint(parts: Parts) -> Blueprint:
         caller = require_admin()
         may = answers.precondition(request)
         provider, verdict = providers.change(reference, body, caller, trail.actor(), may=may)
-        headers = {"ETag": answers.etag(provider.revision)}
-        return answers.json_answer(document(provider, verdict, parts.sealer), 200, headers)
+        return answer(provider, verdict)
 
     @routes.get("/<reference>/impact")
     @routes.response(200, ref("ProviderImpact"))

@@ -71,7 +71,7 @@ def test_a_patch_changes_what_it_names_and_nothing_else(
     )
     answer = patch(registry, made["id"], body)
     document = answer.get_json()
-    assert (answer.status_code, answer.headers["ETag"]) == (200, 'W/"2"')
+    assert (answer.status_code, answer.headers["ETag"][:5]) == (200, 'W/"2.')
     assert document == registry.get(f"{PROVIDERS}/{made['id']}").get_json()
     ours = {"revision": 2, "updated_at": document["updated_at"]}
     changed = {**made, **shown, **ours, "options": document["options"]}
@@ -117,7 +117,7 @@ def test_a_patch_that_changes_nothing_leaves_revision_and_events_alone(
     made = registry.add(tags=["eu"])
     body = {k: made[k] if k in ("name", "slug") else v for k, v in body.items()}
     answer = patch(registry, made["id"], body)
-    assert (answer.status_code, answer.headers["ETag"]) == (200, 'W/"1"')
+    assert (answer.status_code, answer.headers["ETag"][:5]) == (200, 'W/"1.')
     assert answer.get_json() == made
     assert told(registry, made["id"]) == []
 
@@ -197,8 +197,10 @@ def test_a_patch_that_does_not_fit_changes_nothing(
 
 def test_a_patch_happens_only_to_the_revision_that_it_names(registry: Registry) -> None:
     made = registry.add()
-    assert patch(registry, made["id"], {"description": "1"}, If_Match='W/"1"').status_code == 200
-    for stale in ('W/"1"', '"1"', 'W/"3"', '"x"'):
+    held = registry.get(f"{PROVIDERS}/{made['id']}").headers["ETag"]
+    registry.discovered(made["id"], "m")  # no change that somebody made
+    assert patch(registry, made["id"], {"description": "1"}, If_Match=held).status_code == 200
+    for stale in (held, 'W/"1"', '"1"', 'W/"3"', '"x"'):
         answer = patch(registry, made["id"], {"description": "2"}, If_Match=stale)
         refused(answer, 412, "stale_revision")
     for current in ('W/"2"', '"2"', "*", '"9", W/"2"'):
