@@ -4,7 +4,9 @@
 Past `closed_until` one waiting job at a time goes as a probe, and any answer opens the gate.
 Many calls that fail together close it once: an effect counts only when its call began after the
 gate was last closed, and after the call whose answer last opened it: for a quarter of an hour an
-open gate keeps that moment. A gate belongs to the revision of the provider that was called: whoever
+open gate keeps that moment. Calls that do not wait go in spite of a pause: their answers open the
+gate, their failures do not lengthen it, or whoever repeats one that breaks the server would hold up
+everybody else's jobs. A gate belongs to the revision of the provider that was called: whoever
 moves an endpoint or rotates a key need not wait for a pause that the old one earned.
 """
 
@@ -81,6 +83,12 @@ def _is_open(gate: Mapping[str, Any]) -> bool:
     return gate["reason"] is None and not gate["strikes"]
 
 
+def _is_pressed(gate: Mapping[str, Any], effect: GateEffect) -> bool:
+    """Whether a call went in spite of the pause, and was told no time of its own."""
+    closed = gate["reason"] is not None and effect.call_started_at < gate["closed_until"]
+    return closed and effect.retry_after is None
+
+
 def set_probe(tx: sa.Connection, provider_id: str, job_id: str) -> None:
     """Note which job tries a closed gate."""
     tx.execute(_of(provider_id).values(probe_job=job_id))
@@ -97,7 +105,7 @@ def _after(gate: dict[str, Any], effect: GateEffect, *, now: float) -> dict[str,
     if effect.cause is None:
         # Noted once: who is open already must not cost every answer a write.
         return gate if _is_open(gate) else gate | _OPEN | {"closed_at": effect.call_started_at}
-    if effect.overtaken:
+    if effect.overtaken or _is_pressed(gate, effect):
         return gate
     if effect.strike:
         gate = gate | {"strikes": gate["strikes"] + 1, "cause": effect.cause}

@@ -51,6 +51,27 @@ def test_jobs_that_do_not_wait_pass_a_closed_gate(store: Store) -> None:
     assert [job.id for job in store.claim()] == [urgent]
 
 
+@pytest.mark.parametrize("strike", [True, False])
+def test_calls_that_do_not_wait_lengthen_no_pause_that_they_ignore(
+    store: Store, strike: bool
+) -> None:
+    waits = store.submit()
+    close(store)
+    until = store.get(waits).gate_closed_until
+    for _ in range(8):
+        store.now += 0.1
+        store.submit(on_unavailable="fail")
+        (urgent,) = store.claim()
+        gate = replace(refused(store, at=store.now), strike=strike)
+        store.finish(outcome_of(urgent, JobState.FAILED, error_code="x", gate=gate))
+    assert store.get(waits).gate_closed_until == until
+    store.submit(on_unavailable="fail")
+    (urgent,) = store.claim()
+    named = refused(store, at=store.now, retry_after=30)  # the provider's own word counts
+    store.finish(outcome_of(urgent, JobState.FAILED, error_code="x", gate=named))
+    assert store.get(waits).gate_closed_until == store.now + 30
+
+
 def test_past_its_time_one_probe_goes_and_an_answer_opens_the_gate(store: Store) -> None:
     ids = [store.submit() for _ in range(3)]
     close(store)
