@@ -88,6 +88,9 @@ def _flat(value: Any) -> Iterator[bytes]:
             yield from _flat(inner)
 
 
+MARKS = ("type", "code", "param")
+
+
 class EchoingSimulator(CountingSimulator):
     """An upstream that repeats the key that it was sent wherever an answer has room for it.
 
@@ -111,9 +114,9 @@ class EchoingSimulator(CountingSimulator):
         if how == "redirect":
             exchange.reply(Reply(302, headers={"Location": f"http://elsewhere/{key}"}))
         elif how == "error-in-200":
-            reply({"error": {"message": words, key: key}})
+            reply({"error": {"message": words, key: key, **dict.fromkeys(MARKS, key)}})
         elif how.isdigit():
-            reply({"error": {"message": words}}, int(how))
+            reply({"error": {"message": words, **dict.fromkeys(MARKS, words)}}, int(how))
         else:
             message = {"role": "assistant", "content": words, "reasoning": key}
             choice = {"index": 0, "message": message, "finish_reason": "stop"}

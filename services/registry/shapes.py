@@ -131,6 +131,13 @@ def _error() -> Shape:
         },
         "phase": words("connect", "first_byte", "idle", "total"),
         "upstream_status": WHOLE,
+        "upstream_error": {
+            "type": "object",
+            "description": "what the provider's own error named of these",
+            "properties": {
+                name: {"type": ["string", "integer"]} for name in ("type", "code", "param")
+            },
+        },
     }
     return shape
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from shared.errors._base import CodedError
@@ -12,7 +13,8 @@ class JobFailure(CodedError):
 
     `may_have_been_billed` is true when the provider may have done the work all the same.
     `phase` names the bound that ran out (connect, first_byte, idle, total), `upstream_status`
-    is the HTTP status that the provider answered.
+    is the HTTP status that the provider answered, `upstream_error` what its error named of
+    `type`, `code` and `param`: programs tell errors apart by them.
     """
 
     type = "server_error"
@@ -27,11 +29,13 @@ class JobFailure(CodedError):
         may_have_been_billed: bool = False,
         phase: str | None = None,
         upstream_status: int | None = None,
+        upstream_error: Mapping[str, str | int] | None = None,
     ) -> None:
         super().__init__(message or self.standard, param=param, retry_after=retry_after)
         self.may_have_been_billed = may_have_been_billed
         self.phase = phase
         self.upstream_status = upstream_status
+        self.upstream_error = upstream_error
 
     def document(self) -> dict[str, Any]:
         """OpenAI's error object with our `may_have_been_billed`, as stored and answered."""
@@ -46,6 +50,8 @@ class JobFailure(CodedError):
             document["phase"] = self.phase
         if self.upstream_status is not None:
             document["upstream_status"] = self.upstream_status
+        if self.upstream_error:
+            document["upstream_error"] = {**self.upstream_error}
         return document
 
 

@@ -25,7 +25,14 @@ from shared.errors import (
 from shared.telemetry import Secret
 from shared.upstream import strict_json
 from shared.upstream.retry_after import retry_after
-from shared.upstream.upstream_text import Concealer, message_of, message_of_text, shown, unlisted
+from shared.upstream.upstream_text import (
+    Concealer,
+    marks_of,
+    message_of,
+    message_of_text,
+    shown,
+    unlisted,
+)
 
 # Media types of bodies that are no JSON, whatever they hold.
 NO_JSON: Final = {
@@ -121,6 +128,7 @@ def error_in(answer: RawAnswer, document: Any) -> UpstreamRefused | None:
         _sentence(answer, "a 200 that carries an error", said),
         sent=True,
         upstream_status=answer.status,
+        upstream_error=marks_of(_error_of(document), answer.key),
         may_have_been_billed=True,  # some send it after they began to generate
     )
 
@@ -137,51 +145,47 @@ def refusal(answer: RawAnswer, *, model: str | None, now: float) -> UpstreamFail
     """
     status, text = answer.status, answer.error_text()
     wait = retry_after(answer.headers, now=now)
+    came: dict[str, Any] = {"sent": True, "upstream_status": status}
+    came["upstream_error"] = marks_of(_error_fields(answer), answer.key)
     if status in (401, 403):
         hint = "check the provider's api_key" if answer.key else "the provider needs an api_key"
         return UpstreamAuthenticationFailed(
-            _sentence(answer, f"status {status}", text, hint), sent=True, upstream_status=status
+            _sentence(answer, f"status {status}", text, hint), **came
         )
     if status == 429:
         return UpstreamRateLimited(
             _sentence(answer, "status 429 (too many requests)", text),
-            sent=True,
             refused_for_now=True,
             retry_after=wait,
-            upstream_status=status,
+            **came,
         )
     if status == 503:
         loading = _is_loading(answer)
         return (UpstreamLoading if loading else UpstreamServerError)(
             _sentence(answer, "status 503" + (" (model is loading)" if loading else ""), text),
-            sent=True,
             refused_for_now=True,
             retry_after=wait,
-            upstream_status=status,
+            **came,
         )
     if status >= 500:
         return UpstreamServerError(
             _sentence(answer, f"status {status}", text),
-            sent=True,
-            upstream_status=status,
             may_have_been_billed=status in _AMBIGUOUS,
+            **came,
         )
     if status in (404, 405) and not _is_about_the_model(answer, model):
         return UpstreamRouteMissing(
             _sentence(answer, f"status {status}", text, "check the path of the endpoint"),
-            sent=True,
-            upstream_status=status,
+            **came,
         )
     if 300 <= status < 400:
         target = shown(answer.headers.get("location", ""), answer.key, 200)
         hint = "redirects are not followed; use the final address as endpoint"
         got = f"status {status}" + (f" to {target}" if target else "")
-        return UpstreamRefused(_sentence(answer, got, "", hint), sent=True, upstream_status=status)
+        return UpstreamRefused(_sentence(answer, got, "", hint), **came)
     if status < 300:
         return unusable(answer, f"status {status}")
-    return UpstreamRefused(
-        _sentence(answer, f"status {status}", text), sent=True, upstream_status=status
-    )
+    return UpstreamRefused(_sentence(answer, f"status {status}", text), **came)
 
 
 def _sentence(answer: RawAnswer, got: str, text: str, hint: str = "") -> str:
@@ -207,8 +211,10 @@ def _error_fields(answer: RawAnswer) -> dict[str, Any]:
         document = unlisted(answer.document())
     except strict_json.NotJson:
         return {}
-    if not isinstance(document, dict):
-        return {}
+    return _error_of(document) if isinstance(document, dict) else {}
+
+
+def _error_of(document: dict[str, Any]) -> dict[str, Any]:
     error = document.get("error")
     if isinstance(error, dict):
         return error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -102,6 +103,18 @@ def message_of(document: Any, key: Secret | None) -> str:
         if isinstance(candidate, str) and (text := shown(candidate, key)):
             return text
     return _first_validation_fault(document.get("detail"), key)
+
+
+def marks_of(error: Mapping[str, Any], key: Secret | None) -> dict[str, str | int]:
+    """`type`, `code` and `param` of an error object, those that are a short text or a number."""
+    marks: dict[str, str | int] = {}
+    for name in ("type", "code", "param"):
+        value = error.get(name)
+        if type(value) is int and abs(value) < 2**53:
+            marks[name] = value
+        elif isinstance(value, str) and (text := shown(value, key, TEXT_CHARACTERS)):
+            marks[name] = text
+    return marks
 
 
 def _first_validation_fault(detail: Any, key: Secret | None) -> str:
