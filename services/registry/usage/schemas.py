@@ -38,6 +38,10 @@ class Groups(fields.Field[Any]):
             )
         return names
 
+    def _serialize(self, value: Any, *_: Any, **__: Any) -> str:
+        """As a query has it; the description shows the default so."""
+        return ",".join(value)
+
 
 def _time(name: str) -> fields.Integer:
     return fields.Integer(
