@@ -94,6 +94,18 @@ def test_a_bare_model_means_the_one_provider_that_lists_it(registry: Registry) -
     assert registry.submit(name)["model"] == f"{two['slug']}/{name}"
 
 
+def test_of_many_providers_with_one_model_ten_are_named_and_the_others_counted(
+    registry: Registry,
+) -> None:
+    name = f"org/{registry.name()}"
+    for _ in range(12):
+        registry.discovered(registry.add()["id"], name)
+    detail = refused(registry.post(CHAT, chat_body(name)), 400, "model_ambiguous")["detail"]
+    assert "which 12 list. Name one of them: " in detail
+    assert detail.count(f"/{name}") == 10
+    assert detail.endswith(" and 2 more.")
+
+
 @pytest.mark.parametrize("model", ["nobody-lists-this", "nobody/m", "/m", "nobody/"])
 def test_an_unknown_model_is_not_found(registry: Registry, model: str) -> None:
     refused(registry.post(CHAT, chat_body(model, background=True)), 404, "model_not_found", "model")
