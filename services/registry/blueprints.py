@@ -40,6 +40,17 @@ class Parser(FlaskParser):
         """The body as an object within the bounds of `json_bodies`."""
         return json_bodies.decode(json_bodies.read(req), _OBJECTS)
 
+    def load_querystring(self, req: Request, schema: ma.Schema) -> Any:
+        """The arguments of the query: each once, but for those that are documented as lists."""
+        found = super().load_querystring(req, schema)
+        for name, values in req.args.lists():
+            if len(values) > 1 and name not in found.multiple_keys:
+                name = name[:LONGEST_PATH]
+                raise InvalidValue(
+                    f"{name}: Expected one value, got {len(values):,}. Send it once.", param=name
+                )
+        return found
+
     def handle_error(self, error: ma.ValidationError, *_: object, **__: object) -> NoReturn:
         """Raise InvalidValue or UnknownField for the first fault; its message names the others."""
         ((location, faults),) = error.normalized_messages().items()  # type: ignore[no-untyped-call] # untyped

@@ -27,7 +27,7 @@ COMPLETION_ID = f"{ids.COMPLETION}[0-9A-Z]{{26}}"
 
 
 class JobQuery(paging.PageQuery):
-    """The query of `GET /v1/chat/completions`; `metadata[key]=value` may come several times."""
+    """The query of `GET /v1/chat/completions`; `metadata[key]=value` may come for several keys."""
 
     after = Text(pattern=COMPLETION_ID, expected="the id of a chat completion")
     status = Text(

@@ -15,7 +15,7 @@ METADATA: Final = {
     "style": "deepObject",
     "explode": True,
     "schema": {"type": "object", "additionalProperties": TEXT},
-    "description": "only jobs with this metadata: `metadata[run]=42`; given twice, with both",
+    "description": "only jobs with this metadata: `metadata[run]=42`; of several names, with all",
 }
 _ENDS: Final = tuple(
     f"{kind}.{end}"

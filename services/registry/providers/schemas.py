@@ -172,7 +172,7 @@ class ProviderQuery(PageQuery):
     tag = fields.List(
         Tag(),
         load_default=list,
-        metadata={"description": "only providers with this tag; given twice, with both"},
+        metadata={"description": "only providers with this tag; given several times, with all"},
     )
     status = Text(
         validate=OneOf([status.value for status in DiscoveryStatus]),
