@@ -20,6 +20,13 @@ def json_answer(
     return Response(msgspec.json.encode(document), status, headers, content_type="application/json")
 
 
+def empty(status: int = 204, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer without a body, and so without a type of one."""
+    response = Response(status=status, headers=headers)
+    del response.headers["Content-Type"]
+    return response
+
+
 def etag(version: int | str) -> str:
     """The weak validator of a row's version, or of that and another part."""
     return f'W/"{version}"'
@@ -40,7 +47,7 @@ def holds(request: Request) -> Callable[[int], bool] | None:
 
 def not_modified(version: int | str, headers: Mapping[str, str] | None = None) -> Response:
     """304: the client's copy is current."""
-    return Response(status=304, headers={"ETag": etag(version), **(headers or {})})
+    return empty(304, {"ETag": etag(version), **(headers or {})})
 
 
 def precondition(request: Request) -> Callable[[int], bool]:

@@ -13,7 +13,8 @@ from webargs.flaskparser import FlaskParser
 
 from services.registry import json_bodies
 from services.registry.parts import Parts
-from services.registry.schemas import UNKNOWN
+from services.registry.refusals import LONGEST_PATH, unknown_field
+from services.registry.schemas import Unknown
 from shared.errors import InvalidValue, UnknownField
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -26,7 +27,6 @@ class Decorator(Protocol):
 
 
 MOST_TOLD: Final = 5  # further faults that a message names
-LONGEST_PATH: Final = 200  # characters; a client's own field names may be of any length
 _OBJECTS: Final = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -40,6 +40,17 @@ class Parser(FlaskParser):
         """The body as an object within the bounds of `json_bodies`."""
         return json_bodies.decode(json_bodies.read(req), _OBJECTS)
 
+    def load_querystring(self, req: Request, schema: ma.Schema) -> Any:
+        """The arguments of the query: each once, but for those that are documented as lists."""
+        found = super().load_querystring(req, schema)
+        for name, values in req.args.lists():
+            if len(values) > 1 and name not in found.multiple_keys:
+                name = name[:LONGEST_PATH]
+                raise InvalidValue(
+                    f"{name}: Expected one value, got {len(values):,}. Send it once.", param=name
+                )
+        return found
+
     def handle_error(self, error: ma.ValidationError, *_: object, **__: object) -> NoReturn:
         """Raise InvalidValue or UnknownField for the first fault; its message names the others."""
         ((location, faults),) = error.normalized_messages().items()  # type: ignore[no-untyped-call] # untyped
@@ -47,14 +58,14 @@ class Parser(FlaskParser):
         leaves = list(_leaves(faults, ""))
         if location == "query":  # an argument that came twice is no list to whoever sent it
             leaves = [(path.partition("[")[0], message) for path, message in leaves]
-        found = [leaf for leaf in leaves if leaf[1] is not UNKNOWN]
-        found += sorted(leaf for leaf in leaves if leaf[1] is UNKNOWN)
+        found = [leaf for leaf in leaves if not isinstance(leaf[1], Unknown)]
+        found += sorted(leaf for leaf in leaves if isinstance(leaf[1], Unknown))
         (path, message), others = found[0], found[1:]
         told = " Also ".join(_told(*leaf) for leaf in found[: 1 + MOST_TOLD])
         told = told.replace(" Also Expected ", " Also expected ")  # of no field's own
         if len(others) > MOST_TOLD:
             told += f" Further faults: {len(others) - MOST_TOLD}."
-        kind = UnknownField if message is UNKNOWN else InvalidValue
+        kind = UnknownField if isinstance(message, Unknown) else InvalidValue
         raise kind(told, param=path or None)
 
 
@@ -126,6 +137,6 @@ def _leaves(faults: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _told(path: str, message: str) -> str:
-    if message is UNKNOWN:
-        return f"Expected only documented fields, got {path or 'one without a name'}."
+    if isinstance(message, Unknown):
+        return unknown_field(path, message.known)
     return f"{path}: {message}" if path else message

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from shared.errors import InvalidJson, InvalidValue, UnknownField, UnsupportedMediaType
+from services.registry import json_faults
+from shared.errors import InvalidJson, UnsupportedMediaType
 
 T = TypeVar("T")
 
@@ -20,15 +20,6 @@ MAX_BYTES: Final = 8 * 1024 * 1024
 MAX_DEPTH: Final = 64
 _BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
 _ALL_BUT_BRACKETS: Final = bytes(code for code in range(256) if code not in b"[]{}")
-_TYPES: Final = re.compile(r"`([a-z]+(?: \| [a-z]+)*)`")
-_WORDS: Final = {
-    "array": "a list",
-    "bool": "true or false",
-    "float": "a number",
-    "int": "a whole number",
-    "object": "an object",
-    "str": "a string",
-}
 
 
 def read(request: Request) -> bytes:
@@ -62,7 +53,7 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         value = decoder.decode(body)
         body.decode("utf-8")  # the decoder skips what it need not understand
     except msgspec.ValidationError as fault:
-        raise _invalid(str(fault), body, decoder) from None
+        raise json_faults.refusal(str(fault), body, decoder.type) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         raise InvalidJson(f"Expected a JSON object in UTF-8, got: {fault}.") from None
     except RecursionError:
@@ -92,48 +83,3 @@ def _is_shallow(body: bytes) -> bool:
             return True
         brackets = brackets.replace(b"[]", b"")
     return not brackets
-
-
-def _invalid(
-    told: str, body: bytes, decoder: msgspec.json.Decoder[Any]
-) -> InvalidJson | InvalidValue | UnknownField:
-    """Msgspec's finding as an error of the tree; it has no other form than this sentence."""
-    what, _, place = told.partition(" - at ")
-    place = place.removeprefix("`key` in ").strip("`")  # of a mapping whose key does not fit
-    path = place.removeprefix("$").removeprefix(".")
-    if path.endswith("[...]"):
-        path = _member(path.removesuffix("[...]"), body, decoder.type)
-    if what.startswith(("Object contains unknown field", "Object missing required field")):
-        field = what.partition("`")[2].rstrip("`")
-        path = f"{path}.{field}" if path else field
-        if what.startswith("Object contains"):
-            return UnknownField(f"Expected only documented fields, got {path}.", param=path)
-        return InvalidValue(f"Expected a value for {path}, got none.", param=path)
-    if not path:
-        return InvalidJson(f"Expected a JSON object, got something else: {told}.")
-    return InvalidValue(f"{path}: {_in_json_words(what[0].lower() + what[1:])}.", param=path)
-
-
-def _member(path: str, body: bytes, kind: Any) -> str:
-    """The path of the first value of a mapping that does not fit; msgspec tells the mapping's.
-
-    The mapping's own where that cannot be told: behind the fault the body may be no JSON at all.
-    """
-    try:
-        mapping = msgspec.json.decode(body).get(path)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return path
-    wanted = {one.encode_name: one.type for one in msgspec.structs.fields(kind)}
-    for name, value in mapping.items() if isinstance(mapping, dict) else ():
-        try:
-            msgspec.convert({name: value}, wanted[path])
-        except msgspec.ValidationError:
-            return f"{path}.{name}"
-    return path
-
-
-def _in_json_words(told: str) -> str:
-    """Msgspec names types as Python does; whoever wrote the JSON need not know Python."""
-    return _TYPES.sub(
-        lambda found: " or ".join(_WORDS.get(name, name) for name in found[1].split(" | ")), told
-    )

@@ -10,6 +10,7 @@ from typing import Final
 
 from flask import Flask, Response, request
 
+from services.registry import answers
 from services.registry.forwarding import address
 from shared.config import Settings
 from shared.errors import InvalidValue
@@ -90,7 +91,7 @@ def _allow_origins(app: Flask, allowed: frozenset[str]) -> None:
             "Access-Control-Allow-Headers": wanted[:1000],
             "Access-Control-Max-Age": KEPT_SECONDS,
         }
-        return Response(status=204, headers={n: value for n, value in headers.items() if value})
+        return answers.empty(headers={n: value for n, value in headers.items() if value})
 
     @app.after_request
     def allow(response: Response) -> Response:

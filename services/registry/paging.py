@@ -7,9 +7,8 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from flask import request
-from marshmallow import fields, validate
 
-from services.registry.schemas import OneOf, Strict, Text
+from services.registry.schemas import OneOf, Strict, Text, Whole
 
 T = TypeVar("T")
 
@@ -20,11 +19,7 @@ USUAL = 20
 class PageQuery(Strict):
     """The query arguments of every list."""
 
-    limit = fields.Integer(
-        validate=validate.Range(1, MOST, error=f"Expected a whole number from 1 to {MOST}."),
-        error_messages={"invalid": f"Expected a whole number from 1 to {MOST}."},
-        metadata={"description": "how many to return"},
-    )
+    limit = Whole(1, MOST, in_query=True, metadata={"description": "how many to return"})
     after = Text(metadata={"description": "the id after which the page begins"})
     order = Text(
         validate=OneOf(("asc", "desc")),

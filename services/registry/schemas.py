@@ -4,36 +4,42 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar, Final, cast
 
 import marshmallow as ma
 from marshmallow import fields, post_load, validate
 
-MOST_SHOWN: Final = 60  # characters of a refused value
+from services.registry.refusals import shown
+
+YEAR_2100: Final = 4_102_444_800  # Unix seconds; a time in milliseconds lies beyond
 
 
-class _Unknown(str):
-    """The message about an unknown field, recognised by identity."""
+class Unknown(str):
+    """The message about a field that its schema does not have, with the names of those it has."""
 
-    __slots__ = ()
+    known: Collection[str]
 
-
-UNKNOWN: Final = _Unknown("Expected only documented fields.")
+    @classmethod
+    def beside(cls, known: Collection[str]) -> Unknown:
+        """The message of a schema with these fields."""
+        message = cls("Expected only documented fields.")
+        message.known = known
+        return message
 
 
 class Strict(ma.Schema):
     """A schema that refuses unknown fields, and says what it expected."""
 
-    error_messages = {  # noqa: RUF012 - marshmallow's way
-        "unknown": UNKNOWN,
-        "type": "Expected an object.",
-    }
-
     class Meta:
         """marshmallow's options."""
 
         unknown = ma.RAISE
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        names = [field.data_key or name for name, field in self.load_fields.items()]
+        self.error_messages["unknown"] = Unknown.beside(names)
 
     def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
         """Put our sentences in the place of marshmallow's."""
@@ -71,30 +77,54 @@ def _always(value: Any) -> Callable[[], Any]:
     return lambda: value
 
 
-class Text(fields.String):
+class Telling(fields.Field[Any]):
+    """A field that says what it expected and what came; of a write-only one, only the former."""
+
+    expected: str
+
+    def make_error(self, key: str, **details: Any) -> ma.ValidationError:
+        """In the same words what marshmallow itself finds about a value."""
+        if "input" in details:
+            return self.refusal(details["input"])
+        return super().make_error(key, **details)
+
+    def refusal(self, value: Any) -> ma.ValidationError:
+        """The refusal of this value."""
+        return ma.ValidationError(f"Expected {self.expected}, got {self.got(value)}.")
+
+    def got(self, value: Any) -> str:
+        """The value as a message may repeat it."""
+        return "something else" if self.metadata.get("writeOnly") else shown(value)
+
+
+class Text(Telling, fields.String):
     """A string without NUL, which PostgreSQL cannot store; all of it fits `pattern`."""
 
-    default_error_messages = {"invalid": "Expected a string."}  # noqa: RUF012
+    expected = "a string"
 
     def __init__(self, *, pattern: str | None = None, expected: str = "", **options: Any) -> None:
         if pattern is not None:
             options["metadata"] = {**options.get("metadata", {}), "pattern": f"^{pattern}$"}
         super().__init__(**options)
         if pattern is not None:
-            self.validators.append(_fits(re.compile(pattern), expected))
+            self.validators.append(_fits(re.compile(pattern), expected, self.got))
 
-    def _deserialize(self, *args: Any, **kwargs: Any) -> Any:
-        text = super()._deserialize(*args, **kwargs)
-        if "\x00" in text:
-            raise ma.ValidationError("Expected a string without NUL.")
-        return text
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, str):
+            raise self.refusal(value)
+        if "\x00" in value:
+            place = value.index("\x00") + 1
+            raise ma.ValidationError(f"Expected a string without NUL, got it as number {place}.")
+        return super()._deserialize(value, *args, **kwargs)
 
 
-def _fits(pattern: re.Pattern[str], expected: str) -> Callable[[str], None]:
+def _fits(
+    pattern: re.Pattern[str], expected: str, got: Callable[[Any], str]
+) -> Callable[[str], None]:
     def check(text: str) -> None:
         # fullmatch: `$` would let a newline pass at the end.
         if pattern.fullmatch(text) is None:
-            raise ma.ValidationError(f"Expected {expected}.")
+            raise ma.ValidationError(f"Expected {expected}, got {got(text)}.")
 
     return check
 
@@ -106,48 +136,94 @@ class OneOf(validate.OneOf):
         return f"Expected one of {self.choices_text}, got {shown(value)}."
 
 
-def shown(value: Any) -> str:
-    """A value as a message quotes it, cut to a length that people read."""
-    text = repr(value)
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+class AtMost(validate.Length):
+    """So many of something, and no more."""
+
+    def __init__(self, most: int, what: str = "characters") -> None:
+        super().__init__(max=most)
+        self._expected = f"at most {most:,} {what}"
+
+    def _format_error(self, value: Any, message: str) -> str:
+        return f"Expected {self._expected}, got {len(value):,}."
 
 
-class Flag(fields.Boolean):
-    """true or false."""
+class _Within(validate.Range):
+    """The bounds of a number."""
 
-    default_error_messages = {"invalid": "Expected true or false."}  # noqa: RUF012
+    def __init__(self, low: float, high: float, expected: str) -> None:
+        super().__init__(low, high)
+        self._expected = expected
+
+    def _format_error(self, value: Any, message: str) -> str:
+        return f"Expected {self._expected}, got {shown(value)}."
+
+
+class Truth(Telling, fields.Boolean):
+    """true or false, as a query has it."""
+
+    expected = "true or false"
+
+
+class Flag(Truth):
+    """true or false, as JSON has it."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(value, bool):
-            raise self.make_error("invalid", input=value)
+            raise self.refusal(value)
         return value
 
 
-class Whole(fields.Integer):
-    """A whole number, given as a number."""
+class Whole(Telling, fields.Integer):
+    """A whole number; given as a number, unless it comes in a query."""
 
-    def __init__(self, low: int, high: int, **options: Any) -> None:
-        sentence = f"Expected a whole number from {low} to {high}."
-        super().__init__(
-            strict=True,
-            validate=validate.Range(low, high, error=sentence),
-            error_messages={"invalid": sentence, "too_large": sentence},
-            **options,
-        )
+    def __init__(
+        self, low: int, high: int, *, expected: str = "", in_query: bool = False, **options: Any
+    ) -> None:
+        self.expected = expected or f"a whole number from {low} to {high}"
+        bounds = _Within(low, high, self.expected)
+        super().__init__(strict=not in_query, validate=bounds, **options)
 
 
-class Seconds(fields.Float):
+class Moment(Whole):
+    """A time of a query."""
+
+    def __init__(self, **options: Any) -> None:
+        expected = "a time in Unix seconds before the year 2100"
+        super().__init__(0, YEAR_2100, expected=expected, in_query=True, **options)
+
+
+class Seconds(Telling, fields.Float):
     """A duration in seconds, given as a number."""
 
     def __init__(self, low: float, high: float, **options: Any) -> None:
-        sentence = f"Expected a number of seconds from {low:g} to {high:g}."
-        super().__init__(
-            validate=validate.Range(low, high, error=sentence),
-            error_messages={"invalid": sentence, "special": sentence, "too_large": sentence},
-            **options,
-        )
+        self.expected = f"a number of seconds from {low:g} to {high:g}"
+        super().__init__(validate=_Within(low, high, self.expected), **options)
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self.make_error("invalid", input=value)
+            raise self.refusal(value)
         return value
+
+
+class Inner(Telling, fields.Nested):
+    """An object of its own schema."""
+
+    expected = "an object"
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, dict):
+            raise self.refusal(value)
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class Distinct(Telling, fields.List[Any]):
+    """A list in which an entry that comes again is dropped."""
+
+    def __init__(self, inner: fields.Field[Any], *, expected: str, **options: Any) -> None:
+        self.expected = expected
+        super().__init__(inner, **options)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, list):
+            raise self.refusal(value)
+        return list(dict.fromkeys(super()._deserialize(value, *args, **kwargs)))

@@ -115,7 +115,7 @@ class UpstreamLoading(UpstreamFailure):
 
 
 class UpstreamInvalidAnswer(UpstreamFailure):
-    """A 200 that is no chat completion."""
+    """A good status without a chat completion, no HTTP, or an answer too long to be kept."""
 
     code, status = "upstream_invalid_answer", 502
 
@@ -127,7 +127,10 @@ class UpstreamStreamBroken(UpstreamFailure):
 
 
 class UpstreamRefused(UpstreamFailure):
-    """The provider refused the request itself; `passed_on` statuses reach the caller unchanged."""
+    """The provider refused the request itself, redirected it, or answered an error as a 200.
+
+    `passed_on` statuses reach the caller unchanged.
+    """
 
     code, status = "upstream_refused", 502
     passed_on: ClassVar[frozenset[int]] = frozenset({400, 404, 413, 422})
@@ -156,7 +159,7 @@ class DeadlineExceeded(JobFailure):
 
 
 class Interrupted(JobFailure):
-    """The worker died, or the connection was lost before the first byte of the answer."""
+    """The worker died or stopped, or the connection was lost before the answer's first byte."""
 
     code, status = "interrupted", 502
     standard = (

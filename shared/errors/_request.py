@@ -12,19 +12,19 @@ class RequestError(CodedError):
 
 
 class InvalidValue(RequestError):
-    """A field has a value outside its documented range."""
+    """A field, an argument or a header is missing or not as documented; or what came is no HTTP."""
 
     code, status = "invalid_value", 400
 
 
 class UnknownField(RequestError):
-    """A field that the resource does not have; `param` names it."""
+    """A field or an argument of the query that there is not; `param` names it."""
 
     code, status = "unknown_field", 400
 
 
 class ModelAmbiguous(RequestError):
-    """A bare model id that several providers list; the message names them."""
+    """A bare model id that several providers list; the message names up to ten of them."""
 
     code, status = "model_ambiguous", 400
 
@@ -54,7 +54,12 @@ class NotFound(RequestError):
 
 
 class ModelNotFound(RequestError):
-    """A bare model id that no enabled provider lists."""
+    """No model that the caller may use is meant by this id.
+
+    Of `provider/model`: no such provider, or its `allow_models` leaves the model out; of a bare id:
+    no enabled provider lists it; of `GET /v1/models/{id}`: its provider does not list it, or is
+    disabled.
+    """
 
     code, status = "model_not_found", 404
 
@@ -84,7 +89,7 @@ class ProviderNameTaken(RequestError):
 
 
 class ProviderDisabled(RequestError):
-    """The provider takes no new jobs until it is enabled."""
+    """The provider takes no new jobs and is not refreshed until it is enabled."""
 
     code, status = "provider_disabled", 409
 
@@ -120,7 +125,10 @@ class QueueFull(RequestError):
 
 
 class RateLimited(RequestError):
-    """The key is over its own limit; `retry_after` says when to try again."""
+    """Over a limit: the key's own, or that of tests, of logins or of followers of events.
+
+    `retry_after` says when to try again.
+    """
 
     code, status, type = "rate_limited", 429, "rate_limit_error"
 

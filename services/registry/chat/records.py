@@ -8,7 +8,6 @@ from typing import Any
 import marshmallow as ma
 import msgspec
 from flask import Response, request
-from marshmallow import fields
 
 from services.registry import answers, json_bodies, paging
 from services.registry.authentication import current_caller
@@ -18,7 +17,7 @@ from services.registry.chat.jobs import Jobs
 from services.registry.chat.request import MetadataChange
 from services.registry.chat.views import COMPLETIONS
 from services.registry.parts import Parts
-from services.registry.schemas import Text
+from services.registry.schemas import OneOf, Text
 from services.registry.shapes import ref
 from shared import ids
 from shared.domain import JobState
@@ -28,13 +27,11 @@ COMPLETION_ID = f"{ids.COMPLETION}[0-9A-Z]{{26}}"
 
 
 class JobQuery(paging.PageQuery):
-    """The query of `GET /v1/chat/completions`; `metadata[key]=value` may come several times."""
+    """The query of `GET /v1/chat/completions`; `metadata[key]=value` may come for several keys."""
 
     after = Text(pattern=COMPLETION_ID, expected="the id of a chat completion")
-    status = fields.Enum(
-        JobState,
-        by_value=True,
-        error_messages={"unknown": "Expected one of {choices}."},
+    status = Text(
+        validate=OneOf([state.value for state in JobState]),
         metadata={"description": "only jobs in this state"},
     )
     model = Text(metadata={"description": "only jobs for this model, as `slug/id`"})
@@ -66,7 +63,7 @@ def add(routes: Blueprint, parts: Parts, jobs: Jobs, shown: Callable[[Seen], Res
         caller, after = current_caller(), query.get("after")
         wanted = Wanted(
             owner=None if caller.is_admin else caller.owner,
-            state=query.get("status"),
+            state=JobState(query["status"]) if "status" in query else None,
             model=query.get("model"),
             provider=query.get("provider"),
             metadata={

@@ -28,13 +28,16 @@ OUR_FIELDS: Final = frozenset(
 
 # PostgreSQL stores no NUL, and a control character in a log or a list only deceives.
 _TEXT: Final = r"^[^\x00-\x1f\x7f]*$"
+_PRINTABLE: Final = {"expected": "a string without control characters"}
 
 _OTHER_NAMES: Final = {"auto": "default", "scale": "priority"}
 
 Tier = Literal["auto", "default", "flex", "priority", "scale"]
-ModelName = Annotated[str, Meta(min_length=1, max_length=400, pattern=_TEXT)]
-MetadataKey = Annotated[str, Meta(max_length=64, pattern=_TEXT)]
-MetadataValue = Annotated[str, Meta(max_length=512, pattern=r"^[^\x00]*$")]
+ModelName = Annotated[str, Meta(min_length=1, max_length=400, pattern=_TEXT, extra=_PRINTABLE)]
+MetadataKey = Annotated[str, Meta(max_length=64, pattern=_TEXT, extra=_PRINTABLE)]
+MetadataValue = Annotated[
+    str, Meta(max_length=512, pattern=r"^[^\x00]*$", extra={"expected": "a string without NUL"})
+]
 Metadata = Annotated[dict[MetadataKey, MetadataValue], Meta(max_length=16)]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 from flask import Response, request
-from marshmallow import fields, validate
 
 from services.registry import answers, clients, json_bodies, preferences
 from services.registry.authentication import current_caller
@@ -19,28 +18,27 @@ from services.registry.chat.request import ChatReader, ChatRequest
 from services.registry.chat.submission import Submission, Submitted
 from services.registry.chat.views import COMPLETIONS, CompletionView
 from services.registry.parts import Parts
-from services.registry.schemas import Strict
+from services.registry.refusals import shown
+from services.registry.schemas import Strict, Truth, Whole
 from services.registry.shapes import ref
 from shared import ids
 from shared.errors import InvalidValue
 from shared.telemetry import request_id
 
 _LAST_NUMBER: Final = 2**31
-_EXPECTED_NUMBER: Final = "Expected the number of a chunk."
+_NUMBER: Final = "the number of a chunk"
 STREAMED: Final = {200: {"content": {CONTENT_TYPE: {"schema": {"type": "string"}}}}}
 
 
 class RetrieveQuery(Strict):
     """The query of `GET /v1/chat/completions/{id}`."""
 
-    stream = fields.Boolean(
-        load_default=False,
-        error_messages={"invalid": "Expected true or false."},
-        metadata={"description": "replay the chunks, then follow"},
-    )
-    starting_after = fields.Integer(
-        validate=validate.Range(-1, _LAST_NUMBER, error=_EXPECTED_NUMBER),
-        error_messages={"invalid": _EXPECTED_NUMBER},
+    stream = Truth(load_default=False, metadata={"description": "replay the chunks, then follow"})
+    starting_after = Whole(
+        -1,
+        _LAST_NUMBER,
+        expected=_NUMBER,
+        in_query=True,
         metadata={"description": "only the chunks behind this `sequence_number`"},
     )
 
@@ -124,5 +122,7 @@ def _after(starting_after: int | None) -> int:
     if header is None:
         return -1
     if not (header.isascii() and header.isdigit() and int(header[:12]) <= _LAST_NUMBER):
-        raise InvalidValue(f"Last-Event-ID: {_EXPECTED_NUMBER}", param="Last-Event-ID")
+        raise InvalidValue(
+            f"Last-Event-ID: Expected {_NUMBER}, got {shown(header)}.", param="Last-Event-ID"
+        )
     return int(header)

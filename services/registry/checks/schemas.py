@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from marshmallow import fields
-
 from services.registry.providers.schemas import NewProvider, Options
-from services.registry.schemas import Flag, Text, patch_of
+from services.registry.schemas import Flag, Inner, Text, patch_of
 
 
 class _Tested(NewProvider):
@@ -31,5 +29,5 @@ class _Tested(NewProvider):
 
 # Nothing is required of what a saved provider can give, so it reads as a merge patch does.
 NewCheck: Final = patch_of(
-    _Tested, "ProviderTest", options=fields.Nested(patch_of(Options, "TestedOptions"))
+    _Tested, "ProviderTest", options=Inner(patch_of(Options, "TestedOptions"))
 )

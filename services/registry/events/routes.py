@@ -16,6 +16,7 @@ from services.registry.events.documents import PING, document, frames
 from services.registry.events.following import Followers
 from services.registry.events.service import Feed, Wanted
 from services.registry.parts import Parts
+from services.registry.refusals import shown
 from services.registry.schemas import OneOf, Text
 from services.registry.shapes import ref
 from shared import ids
@@ -159,7 +160,7 @@ def _last_event_id(header: str | None) -> int:
         return 0
     if re.fullmatch(_NUMBER, header) is None:
         raise InvalidValue(
-            "Last-Event-ID: Expected the number of an event (`seq`), got something else.",
+            f"Last-Event-ID: Expected the number of an event (`seq`), got {shown(header)}.",
             param="Last-Event-ID",
         )
     return int(header)

@@ -63,6 +63,6 @@ def blueprint(parts: Parts) -> Blueprint:
         """End a key; other registry processes follow within two seconds. Its jobs stay."""
         require_admin()
         keys.revoke(key_id, trail.actor())
-        return Response(status=204)
+        return answers.empty()
 
     return routes

@@ -5,29 +5,28 @@ from __future__ import annotations
 from typing import Final
 
 import marshmallow as ma
-from marshmallow import fields
 
 from services.registry.paging import PageQuery
-from services.registry.schemas import OneOf, Strict, Text
+from services.registry.refusals import shown
+from services.registry.schemas import YEAR_2100, Inner, OneOf, Strict, Text, Whole
 from shared import ids
 from shared.store.access import Role
 
 OWNER: Final = "[a-z0-9][a-z0-9._@-]{0,63}"
-_FAR: Final = 4_102_444_800  # Unix seconds: the year 2100; a time in milliseconds lies beyond
 
 
 def _name(text: str) -> None:
     if not 1 <= len(text.strip()) <= 100 or not text.strip().isprintable():
-        raise ma.ValidationError("Expected 1 to 100 printable characters.")
+        raise ma.ValidationError(f"Expected 1 to 100 printable characters, got {shown(text)}.")
 
 
-def _most(most: int, about: str) -> fields.Integer:
-    return fields.Integer(
-        strict=True,
+def _most(most: int, about: str) -> Whole:
+    return Whole(
+        1,
+        most,
+        expected=f"a whole number from 1 to {most}, or null",
         allow_none=True,
         load_default=None,
-        validate=ma.validate.Range(1, most, error=f"Expected a whole number from 1 to {most}."),
-        error_messages={"invalid": f"Expected a whole number from 1 to {most}, or null."},
         metadata={"description": f"{about}; null: no limit"},
     )
 
@@ -56,15 +55,15 @@ class NewKey(Strict):
         validate=OneOf([role.value for role in Role]),
         metadata={"description": "`admin` may change everything, `member` chats and reads"},
     )
-    expires_at = fields.Integer(
-        strict=True,
+    expires_at = Whole(
+        1,
+        YEAR_2100,
+        expected="a time in Unix seconds before the year 2100, or null",
         allow_none=True,
         load_default=None,
-        validate=ma.validate.Range(1, _FAR, error="Expected Unix seconds before the year 2100."),
-        error_messages={"invalid": "Expected a time in Unix seconds, or null."},
         metadata={"description": "Unix seconds; null: it does not expire"},
     )
-    limits = fields.Nested(
+    limits = Inner(
         KeyLimits,
         allow_none=True,
         load_default=None,

@@ -59,8 +59,13 @@ def nearest(tx: sa.Connection, wanted: str, caller: Caller) -> Sequence[str]:
     if found or not (slash and rest and slugs.is_slug(slug)):
         return found
     begun = providers.beginning(tx, slug[:2], most=LOOKED_AT)
-    near = [row for row in _usable(tx, begun, caller).values() if allows(row, rest)]
-    return [f"{one}/{rest}" for one in get_close_matches(slug, [row.slug for row in near], MOST)]
+    # A provider that there is may just not list this model: its own slug would say nothing.
+    near = [
+        row.slug
+        for row in _usable(tx, begun, caller).values()
+        if row.slug != slug and allows(row, rest)
+    ]
+    return [f"{one}/{rest}" for one in get_close_matches(slug, near, MOST)]
 
 
 def _usable(tx: sa.Connection, ids: set[str], caller: Caller) -> dict[str, Provider]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -18,6 +19,8 @@ from shared.errors import ModelAmbiguous, ModelNotFound, ProviderDisabled
 from shared.store import catalogue, providers
 from shared.store.access import Caller
 from shared.store.providers import Provider
+
+MOST_NAMED: Final = 10  # of the providers that list one model
 
 
 class UnknownModel(ModelNotFound):
@@ -98,7 +101,10 @@ def _bare(tx: sa.Connection, model: str, caller: Caller) -> Resolved:
     if len(found) == 1:
         return Resolved(found[0], model)
     if found:
-        ids = ", ".join(f"{provider.slug}/{model}" for provider in found[:10])
+        ids = ", ".join(f"{provider.slug}/{model}" for provider in found[:MOST_NAMED])
+        others = len(found) - MOST_NAMED
+        if others > 0:
+            ids += f" and {others} more"
         raise ModelAmbiguous(
             f"Expected a model id that one provider lists, got {model!r}, which {len(found)} "
             f"list. Name one of them: {ids}.",

@@ -15,7 +15,7 @@ METADATA: Final = {
     "style": "deepObject",
     "explode": True,
     "schema": {"type": "object", "additionalProperties": TEXT},
-    "description": "only jobs with this metadata: `metadata[run]=42`; given twice, with both",
+    "description": "only jobs with this metadata: `metadata[run]=42`; of several names, with all",
 }
 _ENDS: Final = tuple(
     f"{kind}.{end}"
@@ -29,6 +29,7 @@ _SIGNED: Final = {
 }
 WEBHOOK: Final = {
     "post": {
+        "operationId": "jobEnded",
         "summary": "The end of a job, told to the URL of its `background_options.webhook`.",
         "description": "As Standard Webhooks has it. Any 2xx within 15 s is a delivery; all else "
         "is tried again after 5 s, 5 min, 30 min, 2 h, 5 h and 10 h; 410 stops that.",

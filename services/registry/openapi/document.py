@@ -12,7 +12,7 @@ from flask import Response
 
 from services.registry import problems, sessions, shapes
 from services.registry.chat import request as chat
-from services.registry.openapi import additions, examples, headers, reference
+from services.registry.openapi import additions, examples, headers, operation_ids, reference
 from services.registry.responses import request as responses
 
 ABOUT: Final = (
@@ -44,6 +44,7 @@ class Api(flask_smorest.Api):  # type: ignore[misc] # flask-smorest has no types
             "openapi_version": "3.1.0",
             "info": {"description": ABOUT},
             "security": [{"bearer": []}, {"session": []}],
+            "servers": [{"url": "/"}],  # wherever the document came from
         }
         super().__init__(app, spec_kwargs=options)
         for name, scheme in SCHEMES.items():
@@ -77,6 +78,7 @@ def register(app: flask.Flask, api: Api) -> None:
     @functools.cache
     def document() -> dict[str, Any]:
         described: dict[str, Any] = api.spec.to_dict()
+        operation_ids.describe(described)
         additions.describe(described)
         headers.describe(described)
         examples.describe(described)

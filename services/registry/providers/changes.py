@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from services.registry.providers import endpoints, keys
+from services.registry.refusals import shown
 from shared.crypto import Sealer
 from shared.errors import InvalidValue
 from shared.store.providers import Provider
@@ -29,8 +30,9 @@ def patched(
     slug = patch.get("slug", provider.slug)
     if slug != provider.slug:
         raise InvalidValue(
-            f"slug: Expected none, or the present one ({provider.slug!r}): a slug cannot be "
-            "changed, because model ids begin with it. Create another provider instead.",
+            f"slug: Expected none, or the present one ({provider.slug!r}), got {shown(slug)}: a "
+            "slug cannot be changed, because model ids begin with it. Create another provider "
+            "instead.",
             param="slug",
         )
     plain = ("name", "description", "tags", "visibility", "enabled")

@@ -101,6 +101,6 @@ def blueprint(parts: Parts) -> Blueprint:
         caller = require_admin()
         may = answers.precondition(request)
         providers.delete(reference, caller, trail.actor(), may=may)
-        return Response(status=204)
+        return answers.empty()
 
     return routes

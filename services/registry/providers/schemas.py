@@ -5,19 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 import marshmallow as ma
-from marshmallow import fields, validate
+from marshmallow import fields
 
 from services.registry.paging import PageQuery
 from services.registry.providers import slugs
 from services.registry.providers.values import (
-    Distinct,
     Name,
     Tag,
     Visibility,
     certificates,
     prose,
 )
-from services.registry.schemas import Flag, OneOf, Seconds, Strict, Text, Whole, patch_of
+from services.registry.schemas import (
+    AtMost,
+    Distinct,
+    Flag,
+    Inner,
+    OneOf,
+    Seconds,
+    Strict,
+    Text,
+    Whole,
+    patch_of,
+)
 from shared import ids
 from shared.domain import DiscoveryStatus
 
@@ -32,14 +42,6 @@ def _slug(text: str) -> None:
         raise ma.ValidationError(
             f"Expected a slug that is no path of this API, got {text!r}. Choose another one."
         )
-
-
-def _longest(characters: int) -> validate.Length:
-    return validate.Length(max=characters, error=f"Expected at most {characters:,} characters.")
-
-
-def _most(count: int, what: str) -> validate.Length:
-    return validate.Length(max=count, error=f"Expected at most {count:,} {what}.")
 
 
 def _model_ids() -> Text:
@@ -71,23 +73,23 @@ class Options(Strict):
     ca_certificate = Text(
         allow_none=True,
         load_default=None,
-        validate=[_longest(65_536), certificates],
+        validate=[AtMost(65_536), certificates],
         metadata={"description": "PEM of the authorities to trust instead of the system's"},
     )
     models = Distinct(
         _model_ids(),
         load_default=list,
-        validate=_most(MOST_MODELS, "ids"),
+        validate=AtMost(MOST_MODELS, "ids"),
         metadata={"description": "model ids listed by hand"},
-        error_messages={"invalid": "Expected a list of model ids."},
+        expected="a list of model ids",
     )
     allow_models = Distinct(
         _model_ids(),
         allow_none=True,
         load_default=None,
-        validate=_most(MOST_GLOBS, "patterns"),
+        validate=AtMost(MOST_GLOBS, "patterns"),
         metadata={"description": "glob patterns of the model ids to offer; null: all"},
-        error_messages={"invalid": "Expected a list of glob patterns, or null."},
+        expected="a list of glob patterns, or null",
     )
 
 
@@ -115,12 +117,12 @@ class NewProvider(Strict):
         expected="1 to 512 visible ASCII characters without spaces",
         metadata={"writeOnly": True, "description": "sealed at once, never shown again"},
     )
-    description = Text(load_default="", validate=[_longest(2_000), prose])
+    description = Text(load_default="", validate=[AtMost(2_000), prose])
     tags = Distinct(
         Tag(),
         load_default=list,
-        validate=_most(MOST_TAGS, "tags"),
-        error_messages={"invalid": "Expected a list of tags."},
+        validate=AtMost(MOST_TAGS, "tags"),
+        expected="a list of tags",
         metadata={"description": "words to find it by"},
     )
     visibility = Visibility(load_default="everyone")
@@ -128,7 +130,7 @@ class NewProvider(Strict):
         load_default=True,
         metadata={"description": "false: it takes no new jobs, and its queued ones wait"},
     )
-    options = fields.Nested(Options, load_default=lambda: options_by_default())
+    options = Inner(Options, load_default=lambda: options_by_default())
 
 
 def options_by_default() -> dict[str, Any]:
@@ -152,7 +154,7 @@ ProviderPatch = patch_of(
         },
     ),
     visibility=Visibility(or_null=True),
-    options=fields.Nested(
+    options=Inner(
         OptionsPatch,
         metadata={"description": "merged member by member; null sets a member, or all, back"},
     ),
@@ -170,14 +172,14 @@ class ProviderQuery(PageQuery):
     tag = fields.List(
         Tag(),
         load_default=list,
-        metadata={"description": "only providers with this tag; given twice, with both"},
+        metadata={"description": "only providers with this tag; given several times, with all"},
     )
     status = Text(
         validate=OneOf([status.value for status in DiscoveryStatus]),
         metadata={"description": "only providers whose discovery shows this"},
     )
     q = Text(
-        validate=_longest(200),
+        validate=AtMost(200),
         metadata={
             "description": "only providers whose name, slug, endpoint or description holds this, "
             "without regard to case"

@@ -10,7 +10,8 @@ import marshmallow as ma
 from cryptography import x509
 from marshmallow import fields
 
-from services.registry.schemas import Text, shown
+from services.registry.refusals import shown
+from services.registry.schemas import Text
 
 OWNER: Final = "[a-z0-9][a-z0-9._@-]{0,63}"
 MOST_OWNERS: Final = 100
@@ -57,13 +58,6 @@ class Tag(Text):
 
     def _deserialize(self, *args: Any, **kwargs: Any) -> Any:
         return unicodedata.normalize("NFC", super()._deserialize(*args, **kwargs))
-
-
-class Distinct(fields.List[Any]):
-    """A list in which an entry that comes again is dropped."""
-
-    def _deserialize(self, *args: Any, **kwargs: Any) -> Any:
-        return list(dict.fromkeys(super()._deserialize(*args, **kwargs)))
 
 
 class Visibility(fields.Field[Any]):

@@ -49,8 +49,8 @@ class InputPart(Struct, forbid_unknown_fields=True, omit_defaults=True):
     detail: Literal["auto", "low", "high"] | None = None
     file_id: None = None
     refusal: str | None = None
-    annotations: list[Any] | None = None
-    logprobs: list[Any] | None = None
+    annotations: list[Raw] | None = None
+    logprobs: list[Raw] | None = None
 
 
 class InputItem(Struct, forbid_unknown_fields=True, omit_defaults=True):

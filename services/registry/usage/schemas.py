@@ -10,11 +10,11 @@ import marshmallow as ma
 import msgspec
 from marshmallow import fields
 
-from services.registry.schemas import Strict, Text
+from services.registry.refusals import shown
+from services.registry.schemas import Moment, Strict, Text, Whole
 from shared.errors import InvalidValue
 
 MOST: Final = 1_000  # groups of one answer
-_LIMIT: Final = f"Expected a whole number from 1 to {MOST}."
 
 GROUPS: Final = {
     "provider": "provider_id",
@@ -38,14 +38,13 @@ class Groups(fields.Field[Any]):
             )
         return names
 
+    def _serialize(self, value: Any, *_: Any, **__: Any) -> str:
+        """As a query has it; the description shows the default so."""
+        return ",".join(value)
 
-def _time(name: str) -> fields.Integer:
-    return fields.Integer(
-        data_key=name,
-        validate=ma.validate.Range(0, 4_102_444_800, error="Expected a time in Unix seconds."),
-        error_messages={"invalid": "Expected a time in Unix seconds."},
-        metadata={"description": "Unix seconds; whole hours are shown"},
-    )
+
+def _time(name: str) -> Moment:
+    return Moment(data_key=name, metadata={"description": "Unix seconds; whole hours are shown"})
 
 
 class UsageQuery(Strict):
@@ -60,10 +59,11 @@ class UsageQuery(Strict):
             "description": "some of provider, model, key, owner and day, between commas",
         },
     )
-    limit = fields.Integer(
+    limit = Whole(
+        1,
+        MOST,
+        in_query=True,
         load_default=MOST,
-        validate=ma.validate.Range(1, MOST, error=_LIMIT),
-        error_messages={"invalid": _LIMIT},
         metadata={"description": "how many groups to return"},
     )
     after = Text(metadata={"description": "`next` of the page before"})
@@ -85,6 +85,8 @@ def place_of(cursor: str, group_by: Sequence[str]) -> Sequence[Any]:
     expected = [int if name == "day" else str for name in group_by]
     if not isinstance(values, list) or [type(value) for value in values] != expected:
         raise InvalidValue(
-            "Expected `next` of the page before, asked with the same `group_by`.", param="after"
+            "after: Expected `next` of the page before, asked with the same `group_by`, "
+            f"got {shown(cursor)}.",
+            param="after",
         )
     return values

@@ -94,6 +94,18 @@ def test_a_bare_model_means_the_one_provider_that_lists_it(registry: Registry) -
     assert registry.submit(name)["model"] == f"{two['slug']}/{name}"
 
 
+def test_of_many_providers_with_one_model_ten_are_named_and_the_others_counted(
+    registry: Registry,
+) -> None:
+    name = f"org/{registry.name()}"
+    for _ in range(12):
+        registry.discovered(registry.add()["id"], name)
+    detail = refused(registry.post(CHAT, chat_body(name)), 400, "model_ambiguous")["detail"]
+    assert "which 12 list. Name one of them: " in detail
+    assert detail.count(f"/{name}") == 10
+    assert detail.endswith(" and 2 more.")
+
+
 @pytest.mark.parametrize("model", ["nobody-lists-this", "nobody/m", "/m", "nobody/"])
 def test_an_unknown_model_is_not_found(registry: Registry, model: str) -> None:
     refused(registry.post(CHAT, chat_body(model, background=True)), 404, "model_not_found", "model")
@@ -174,7 +186,8 @@ def test_a_field_of_ours_that_does_not_fit_is_refused_by_its_path(
     ids=["cut", "twice", "twice, once well", "no text", "deep"],
 )
 def test_a_fault_is_told_whatever_stands_behind_it(registry: Registry, sent: bytes) -> None:
-    refused(registry.post(CHAT, sent), 400, "invalid_value", "metadata")
+    param = "metadata.a" if b"\xff" in sent else "metadata"  # where what stands there can be read
+    refused(registry.post(CHAT, sent), 400, "invalid_value", param)
 
 
 @pytest.mark.parametrize("field", ["model", "messages"])
@@ -195,7 +208,7 @@ def test_null_in_a_field_of_ours_means_its_default(registry: Registry, slug: str
 def test_wrong_types_are_told_in_the_words_of_json(registry: Registry, slug: str) -> None:
     answer = registry.post(CHAT, chat_body(f"{slug}/m", background=5))
     detail = answer.get_json()["detail"]
-    assert detail == "background: expected true or false or null, got a whole number."
+    assert detail == "background: Expected true or false or null, got a whole number."
 
 
 def test_the_bell_goes_out_before_the_calls_of_a_commit_go_on(

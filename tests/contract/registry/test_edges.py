@@ -72,6 +72,18 @@ def test_no_browser_takes_an_answer_for_a_script(registry: Registry) -> None:
         assert answer.headers["X-Content-Type-Options"] == "nosniff", answer.request.path
 
 
+def test_an_answer_without_a_body_has_no_type_of_one(registry: Registry) -> None:
+    path = f"{PROVIDERS}/{registry.add()['id']}"
+    key = registry.post("/v1/keys", {"name": "short-lived"}).headers["Location"]
+    for answer, status in (
+        (registry.get(path, If_None_Match='W/"1"'), 304),
+        (registry.call("DELETE", path), 204),
+        (registry.call("DELETE", key), 204),
+    ):
+        assert (answer.status_code, answer.data) == (status, b"")
+        assert "Content-Type" not in answer.headers
+
+
 def test_ready_names_each_dependency_and_only_the_database_decides(registry: Registry) -> None:
     answer = registry.get("/health/ready")
     assert (answer.status_code, answer.get_json()) == (

@@ -34,6 +34,15 @@ def test_a_slug_that_was_mistyped_is_named_as_it_is(registry: Registry) -> None:
     assert told(registry, "quaga-server/anything") == ["quagga-server/anything"]
 
 
+def test_the_id_that_was_refused_is_not_named(registry: Registry) -> None:
+    registry.add(slug="tapir-server")
+    registry.add(slug="tapir-servers")
+    detail = registry.get("/v1/models/tapir-server/zzz").get_json()["detail"]
+    assert detail.endswith(" Nearest: tapir-servers/zzz.")
+    registry.add(slug="wombat")
+    assert "Nearest" not in registry.get("/v1/models/wombat/zzz").get_json()["detail"]
+
+
 def test_what_the_caller_may_not_use_is_never_named(registry: Registry) -> None:
     hidden = registry.add(slug="okapi-hidden", visibility=["ben"])
     off = registry.add(slug="okapi-off", enabled=False)

@@ -127,7 +127,7 @@ def test_tags_and_owners_are_kept_once_each_in_their_order() -> None:
 @pytest.mark.parametrize("tag", ["", "a b", "a,b", "x" * 65, "a\u202eb", "a\u3164", "a\x7f", 5])
 def test_a_tag_is_one_word_that_people_can_see(tag: Any) -> None:
     assert set(faults(tags=["ok", tag])["tags"]) == {1}
-    assert faults(tags=[str(n) for n in range(33)])["tags"] == ["Expected at most 32 tags."]
+    assert faults(tags=[str(n) for n in range(33)])["tags"] == ["Expected at most 32 tags, got 33."]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_description_may_have_lines_and_tabs_but_nothing_a_terminal_obeys(cont
     assert NewProvider().load({**GIVEN, "description": text})["description"] == text
     assert faults(description=f"a{control}b")["description"][0].startswith("Expected")
     said = faults(description="x" * 2_001)["description"]
-    assert said == ["Expected at most 2,000 characters."]
+    assert said == ["Expected at most 2,000 characters, got 2,001."]
 
 
 def test_a_certificate_is_taken_and_a_private_key_beside_it_is_not() -> None:
