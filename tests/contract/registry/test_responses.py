@@ -207,7 +207,7 @@ def test_every_route_says_what_to_do_with_the_id_of_the_other_one(
         route, other = (CHAT, RESPONSES) if path.startswith(CHAT) else (RESPONSES, CHAT)
         told = f"Call {other}/{named[other]}, or name it {named[route]!r} here."
         for method in item.keys() & {"get", "post", "delete"}:
-            sent = {"metadata": {}} if method == "post" else None
+            sent: Any = {"metadata": {}} if method == "post" else None
             asked = path.replace("{job_id}", named[other])
             answer = registry.call(method.upper(), asked, sent)
             assert refused(answer, 404, "not_found")["detail"].endswith(told)
