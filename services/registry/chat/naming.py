@@ -42,7 +42,8 @@ class Naming:
             if (bare := ids.bare(other.prefix, job_id)) is not None:
                 return NotFound(
                     f"Expected the id of a {self.noun}, got {job_id!r}, which is that of a "
-                    f"{other.noun}. Call {other.location(bare)}, or name it {self.named(bare)!r} here."
+                    f"{other.noun}. Call {other.location(bare)}, or name it {self.named(bare)!r} "
+                    "here."
                 )
         return None
 
