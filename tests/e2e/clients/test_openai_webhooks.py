@@ -97,7 +97,7 @@ def test_the_documented_receiver_finds_chats_and_responses(
     status: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    upstream.simulator.modes = {"chat": mode}
+    upstream.simulator.modes["chat"] = mode
     options = {"webhook": {"url": documented, "secret": SECRET}}
     chat = submit(client, model, "c", background_options=options)
     response = client.responses.create(
