@@ -55,6 +55,14 @@ class Clients:
         given = {**asked, "modules": str(self._modules)}
         return _told(_run([str(self._node), str(SCRIPTS / "node" / name)], given=given))
 
+    def run_typescript(self, module: Path, *, env: Mapping[str, str]) -> str:
+        """What Node prints of this module, whose types it strips; the packages go beside it.
+
+        Raises ClientFailed.
+        """
+        (module.parent / "node_modules").symlink_to(self._modules / "node_modules")
+        return _run([str(self._node), str(module)], env=env)
+
 
 def installed() -> Clients:
     """Both environments, made or brought up to their locks first; raises ClientsMissing."""

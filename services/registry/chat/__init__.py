@@ -11,6 +11,7 @@ shapes       the same as JSON Schema
 following    chunks of running jobs, as Redis brings them
 frames       the bytes of a stream
 streams      one streamed answer: live chunks, stored chunks, the end
+naming       what a job is called, on which route
 views        how a job looks: a naming, a document, the form of its stream
 replies      jobs as HTTP answers
 calls        the forms of a submission: background, plain, stream

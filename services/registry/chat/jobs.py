@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from services.registry import trail
 from services.registry.chat.documents import SETTLED, Seen, circumstances
-from services.registry.chat.views import COMPLETIONS, Naming
+from services.registry.chat.naming import COMPLETIONS, Naming
 from services.registry.parts import Parts
 from shared import ids
 from shared.errors import InvalidValue

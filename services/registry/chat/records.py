@@ -14,8 +14,8 @@ from services.registry.authentication import current_caller
 from services.registry.blueprints import Blueprint
 from services.registry.chat.documents import Seen, attempt_document, completion, messages
 from services.registry.chat.jobs import Jobs
+from services.registry.chat.naming import COMPLETIONS
 from services.registry.chat.request import MetadataChange
-from services.registry.chat.views import COMPLETIONS
 from services.registry.parts import Parts
 from services.registry.schemas import OneOf, Text
 from services.registry.shapes import ref

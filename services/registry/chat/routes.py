@@ -13,10 +13,11 @@ from services.registry.chat import idempotency, records
 from services.registry.chat.calls import Calls
 from services.registry.chat.frames import CONTENT_TYPE
 from services.registry.chat.jobs import Jobs
+from services.registry.chat.naming import COMPLETIONS
 from services.registry.chat.replies import Replies
 from services.registry.chat.request import ChatReader, ChatRequest
 from services.registry.chat.submission import Submission, Submitted
-from services.registry.chat.views import COMPLETIONS, CompletionView
+from services.registry.chat.views import CompletionView
 from services.registry.parts import Parts
 from services.registry.refusals import shown
 from services.registry.schemas import Strict, Truth, Whole

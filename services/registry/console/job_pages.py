@@ -12,8 +12,8 @@ from marshmallow import fields, validate
 from services.registry.authentication import current_caller
 from services.registry.chat.documents import Seen, attempt_document, completion
 from services.registry.chat.jobs import Jobs
+from services.registry.chat.naming import COMPLETIONS
 from services.registry.chat.records import COMPLETION_ID
-from services.registry.chat.views import COMPLETIONS
 from services.registry.console import figures, job_texts, offered, queries, running_again
 from services.registry.console.pages import Console, is_fragment
 from services.registry.keys.schemas import OWNER

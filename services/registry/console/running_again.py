@@ -15,9 +15,9 @@ from flask import Blueprint, Response, request
 from services.registry.authentication import current_caller
 from services.registry.chat import idempotency
 from services.registry.chat.jobs import Jobs
+from services.registry.chat.naming import COMPLETIONS
 from services.registry.chat.request import Chat, ChatReader
 from services.registry.chat.submission import Submission
-from services.registry.chat.views import COMPLETIONS
 from services.registry.console.pages import Console
 from shared import ids, webhooks
 from shared.crypto import Sealer

@@ -18,19 +18,19 @@ KEY: Final = '-H "Authorization: Bearer $DRAGOMAN_API_KEY"'
 # What stands for the parameters of paths; `job_id` is a response's where the path is.
 PLACES: Final[Mapping[str, str]] = {
     "reference": "acme",
-    "model": "acme/llama3",
+    "model": "acme/llama3:latest",
     "job_id": "chatcmpl-01KAQ3V5S0R7Z8W2X4C6B9N1M3",
     "check_id": "chk_01KAQ3V5S0R7Z8W2X4C6B9N1M3",
     "key_id": "key_01KAQ3V5S0R7Z8W2X4C6B9N1M3",
 }
 _HELLO: Final = [{"role": "user", "content": "Hello!"}]
-_LLAMA: Final = {"model": "acme/llama3", "messages": _HELLO}
+_LLAMA: Final = {"model": "acme/llama3:latest", "messages": _HELLO}
 _CREATE: Final = """\
 from openai import OpenAI
 
 client = OpenAI(base_url="http://localhost:8642/v1", api_key=KEY)
 job = client.chat.completions.create(
-    model="acme/llama3",
+    model="acme/llama3:latest",
     messages=[{"role": "user", "content": "Hello!"}],
     extra_body={"background": True},
 )
@@ -99,8 +99,8 @@ EXAMPLES: Final[Mapping[Operation, tuple[Example, ...]]] = {
     ),
     ("post", f"{CHAT}/{{job_id}}"): (Example("Other metadata", {"metadata": {"run": "43"}}),),
     ("post", RESPONSES): (
-        Example("The answer", {"model": "acme/llama3", "input": "Hello!"}),
-        Example("A job", {"model": "acme/llama3", "input": "Hello!", "background": True}),
+        Example("The answer", {"model": "acme/llama3:latest", "input": "Hello!"}),
+        Example("A job", {"model": "acme/llama3:latest", "input": "Hello!", "background": True}),
     ),
     ("get", "/v1/events"): (
         Example("As they happen", query="?after=0", headers={"Accept": "text/event-stream"}),

@@ -8,15 +8,12 @@ from typing import Any, Final
 import msgspec
 
 from services.registry import problems
-from services.registry.chat.views import Naming
+from services.registry.chat.naming import RESPONSES
 from services.registry.responses.output import Output
-from shared import ids
 from shared.crypto import SealBroken, Sealer
 from shared.domain import JobState
 from shared.store import jobs
 from shared.store.jobs import Job
-
-RESPONSES: Final = Naming(ids.RESPONSE, "response", "/v1/responses")
 
 # Why a completed answer is not whole: finish_reason → reason.
 _INCOMPLETE: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}

@@ -4,8 +4,9 @@
     3, …      what the chunks say (`output`)
     the last  exactly one of response.completed, incomplete and failed; then the stream ends
 
-A number belongs to an event for ever: whoever comes back behind number N is told N+1 and so on. So
-a reader's chunks are folded from the first one, and what he has is left out.
+A number belongs to an event for ever: whoever comes back behind number N is told N+1 and so on, and
+nothing behind the last. So a reader's chunks are folded from the first one, and what he has is left
+out. Only where chunks were lost the end comes under the number that follows the reader's own.
 """
 
 from __future__ import annotations
@@ -48,11 +49,11 @@ class EventFrames:
 
     def end(self, job: Job | None, error: dict[str, Any] | None) -> bytes:
         """What is open is closed, then how it ended; a deleted job ends as cancelled."""
-        lost = self._silent and (job is None or job.state is not JobState.COMPLETED)
+        lost = self._silent and (job is None or job.lost_chunks)
         whole = documents.is_whole(job, self._output, error)
         frames = self._numbered([*self._begins(), *self._output.end(whole=whole)])
         if lost:
-            # A cancelled job's chunks are kept nowhere: who heard some of them still hears the end.
+            # How many events there were is not known: who heard some of them still hears the end.
             self._number = max(self._number, self._heard + 1)
         return frames + self._numbered([self._last(job, error)])
 

@@ -12,12 +12,12 @@ from services.registry.blueprints import Blueprint, guarded
 from services.registry.chat import idempotency
 from services.registry.chat.calls import Calls
 from services.registry.chat.jobs import Jobs
+from services.registry.chat.naming import RESPONSES
 from services.registry.chat.replies import Replies
 from services.registry.chat.routes import STREAMED, RetrieveQuery, retrieved
 from services.registry.chat.submission import Submission, Submitted
 from services.registry.parts import Parts
 from services.registry.responses import translation
-from services.registry.responses.documents import RESPONSES
 from services.registry.responses.request import RequestReader, ResponseRequest
 from services.registry.responses.view import ResponseView
 from services.registry.shapes import ref

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from services.registry import problems
 from services.registry.chat.documents import Seen, facts, failure
 from services.registry.chat.frames import Frames, stored_chunks
+from services.registry.chat.naming import RESPONSES
 from services.registry.parts import Parts
 from services.registry.responses import documents
-from services.registry.responses.documents import RESPONSES
 from services.registry.responses.frames import EventFrames
 from services.registry.responses.output import Output
 from shared.crypto import SealBroken

@@ -63,6 +63,7 @@ class Job(Struct, frozen=True):
     """A job as its owner may see it, why it waits, and what became of its webhook.
 
     `log_chunks` is the number of chunks in its log, None where no log is stored.
+    `worker_id` is who holds it, or held it at its end; None where it ended in the queue.
     `webhook` says that it has one, `webhook_status` and `webhook_tries` are None before its end.
     """
 
@@ -89,6 +90,8 @@ class Job(Struct, frozen=True):
     error_sealed: str | None
     result_sealed: str | None
     log_chunks: int | None
+    stream: bool
+    worker_id: str | None
     on_unavailable: str
     provider_enabled: bool
     provider_limit: int | None
@@ -98,6 +101,16 @@ class Job(Struct, frozen=True):
     webhook: bool
     webhook_status: str | None
     webhook_tries: int | None
+
+    @property
+    def lost_chunks(self) -> bool:
+        """Whether readers may have had chunks of it that are kept nowhere.
+
+        Its worker has them, and stores them with the answer or with its own words of the failure:
+        not where somebody else ended the stream meanwhile, or where they could not be stored.
+        """
+        told = self.state is JobState.COMPLETED or self.error_sealed is not None
+        return self.state.terminal and self.stream and self.worker_id is not None and not told
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,18 +194,6 @@ def test_a_broken_stream_closes_what_is_open_and_ends_as_failed(
     assert found[-1]["response"]["output"] == [found[-2]["item"]]
 
 
-def test_whoever_heard_more_of_a_cancelled_response_than_is_kept_hears_its_end(
-    registry: Registry, slug: str
-) -> None:
-    made = submitted(registry, f"{slug}/m", stream=None)
-    registry.post(f"{RESPONSES}/{made['id']}/cancel", b"")
-    (last,) = events(replayed(registry, made["id"], 40))
-    assert (last["type"], last["sequence_number"]) == ("response.failed", 41)
-    assert last["response"]["status"] == "cancelled"
-    whole = events(replayed(registry, made["id"]))
-    assert [event["type"] for event in whole] == [*ORDER[:3], "response.failed"]
-
-
 def test_a_response_that_is_deleted_ends_its_streams(registry: Registry, slug: str) -> None:
     made = submitted(registry, f"{slug}/m", stream=None)
     call = gevent.spawn(registry.get, f"{RESPONSES}/{made['id']}?stream=true")

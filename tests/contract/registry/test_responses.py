@@ -192,8 +192,28 @@ def test_both_views_show_one_row(registry: Registry, slug: str) -> None:
         "message",
         "function_call",
     ]
-    refused(registry.get(f"{RESPONSES}/{job['id']}"), 404, "not_found")
-    refused(registry.get(f"{CHAT}/{made['id']}"), 404, "not_found")
+
+
+def test_every_route_says_what_to_do_with_the_id_of_the_other_one(
+    registry: Registry, slug: str
+) -> None:
+    made = submitted(registry, f"{slug}/m")
+    named = {CHAT: chat_id(made), RESPONSES: made["id"]}
+    described = registry.call("GET", "/openapi.json", who="").get_json()["paths"]
+    called = 0
+    for path, item in described.items():
+        if "{job_id}" not in path:
+            continue
+        route, other = (CHAT, RESPONSES) if path.startswith(CHAT) else (RESPONSES, CHAT)
+        told = f"Call {other}/{named[other]}, or name it {named[route]!r} here."
+        for method in item.keys() & {"get", "post", "delete"}:
+            sent: Any = {"metadata": {}} if method == "post" else None
+            asked = path.replace("{job_id}", named[other])
+            answer = registry.call(method.upper(), asked, sent)
+            assert refused(answer, 404, "not_found")["detail"].endswith(told)
+            called += 1
+    assert called == 9
+    assert registry.job(chat_id(made))["status"] == "queued"
 
 
 def test_a_response_is_cancelled(registry: Registry, slug: str) -> None:

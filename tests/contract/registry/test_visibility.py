@@ -61,6 +61,18 @@ def test_a_provider_is_there_for_those_whom_it_names_and_for_admins(
         assert reaches(registry, made, who) == {who in members or who == "admin"}, who
 
 
+def test_whoever_may_use_a_provider_is_shown_what_admins_are(registry: Registry) -> None:
+    made = registry.add(api_key="sk-0123456789ab9f2c", visibility=["ann"])
+    path = f"/v1/providers/{made['id']}"
+    shown = registry.get(path, who="ann").get_json()
+    assert shown == registry.get(path).get_json()
+    assert (shown["endpoint"], shown["visibility"]) == ("http://10.0.0.1:8000", ["ann"])
+    assert (shown["api_key"]["last4"], len(shown["api_key"]["fingerprint"])) == ("9f2c", 8)
+    for change in (("PATCH", {"description": "x"}), ("DELETE", None)):
+        answer = registry.call(change[0], path, change[1], who="ann")
+        refused(answer, 403, "insufficient_scope")
+
+
 def test_a_change_of_who_may_see_it_counts_from_the_next_request(registry: Registry) -> None:
     made = listing(registry)
     path = f"/v1/providers/{made['id']}"
