@@ -17,6 +17,7 @@ from tests.system import System
 
 MODEL = "chat-talker/talker-1"
 HELD = '{"sim": {"hold_before": 200}}'  # 200 chunks come, the others when they are released
+SILENT = '{"sim": {"hold_before": 0}}'  # a slow model: not a word until it is released
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +136,32 @@ def test_a_job_in_the_background_goes_on_over_a_reload_and_can_be_cancelled(
     page.get_by_role("button", name="Cancel the job").click()
     ended(page, "Stopped")
     assert api.job(name)["status"] == "cancelled"
+
+
+def test_a_job_in_the_background_says_how_it_stands(
+    admin: Visitor, talk: Running, api: Api
+) -> None:
+    one_at_once = {"max_concurrency": 1}
+    made = api.add_provider("Chat one by one", talk.endpoint, options=one_at_once)
+    page = at_chat(admin, "model=chat-one-by-one/talker-1")
+    page.get_by_label("Further fields").fill(SILENT)
+    waiting = page.locator("[data-waiting-text]")
+    running_now = re.compile(r"^Running, \d+ s\. The job goes on when you leave this page\.$")
+    page.get_by_label("Message").fill("first")
+    page.get_by_role("button", name="Run in background").click()
+    expect(waiting).to_have_text(running_now)
+    page.get_by_label("Message").fill("second")
+    page.get_by_role("button", name="Run in background").click()
+    busy = re.compile(r"^Queued: The provider runs as many calls as it may\.")
+    expect(waiting).to_have_text([running_now, busy])
+    page.reload()
+    expect(waiting).to_have_text([running_now, busy])
+    talk.release()
+    expect(page.locator(".turn.theirs").first).to_contain_text("You said: first")
+    expect(waiting.last).to_have_text(running_now)  # as soon as it is its turn
+    talk.release()
+    expect(page.locator(last(page))).to_contain_text("You said: second")
+    api.http.delete(f"/v1/providers/{made['id']}")
 
 
 def test_an_error_stands_at_its_place_and_asking_again_may_mend_it(
