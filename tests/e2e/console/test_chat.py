@@ -164,6 +164,28 @@ def test_a_job_in_the_background_says_how_it_stands(
     api.http.delete(f"/v1/providers/{made['id']}")
 
 
+def test_the_program_of_a_conversation_asks_its_last_question(
+    admin: Visitor, talk: Running
+) -> None:
+    page = at_chat(admin)
+    for question in ("one", "two"):
+        say(page, question)
+        expect(page.locator(last(page, "[data-part=content]"))).to_have_text(
+            f"You said: {question}"
+        )
+    assert program(page) == ["one", "You said: one", "two"]
+    page.get_by_label("Message").fill("three")  # what is being typed is asked next
+    assert program(page) == ["one", "You said: one", "two", "You said: two", "three"]
+
+
+def program(page: Page) -> list[str]:
+    """What the messages of the curl command say."""
+    page.get_by_role("button", name="As curl or Python").click()
+    told = page.locator("#curl").inner_text()
+    page.keyboard.press("Escape")
+    return re.findall(r'"content": "(.*)"', told)
+
+
 def test_an_error_stands_at_its_place_and_asking_again_may_mend_it(
     admin: Visitor, talk: Running
 ) -> None:
