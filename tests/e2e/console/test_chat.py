@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.api import Api
 from tests.e2e.console.conftest import Visit
 from tests.e2e.console.talker import HOSTILE, MARKDOWN, PIECE, talker
-from tests.e2e.console.visitor import PHONE, Visitor
+from tests.e2e.console.visitor import LAPTOP, PHONE, Visitor
 from tests.simulators import Running, running
 from tests.system import System
 
@@ -184,6 +184,34 @@ def program(page: Page) -> list[str]:
     told = page.locator("#curl").inner_text()
     page.keyboard.press("Escape")
     return re.findall(r'"content": "(.*)"', told)
+
+
+@pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
+def test_the_page_opens_with_its_heading_and_nothing_below_the_composer(
+    visit: Visit, system: System, talk: Running, size: ViewportSize
+) -> None:
+    visitor = visit(size)
+    visitor.sign_in(system.admin_key)
+    page = at_chat(visitor)
+    fits(page)
+    say(page, "hello")
+    ended(page)
+    at_chat(visitor)
+    expect(page.locator(".turn")).to_have_count(2)
+    fits(page)
+    say(page, "long")  # what does not fit opens at its end
+    ended(page)
+    at_chat(visitor)
+    expect(page.get_by_text("Paragraph 59.")).to_be_in_viewport()
+    expect(page.get_by_label("Message")).to_be_in_viewport()
+
+
+def fits(page: Page) -> None:
+    """The page is on the screen, whole."""
+    expect(page.get_by_role("heading", level=1)).to_be_in_viewport(ratio=1)
+    expect(page.get_by_role("button", name="Send")).to_be_in_viewport(ratio=1)
+    assert page.evaluate("document.documentElement.scrollHeight - innerHeight") == 0
+    assert page.evaluate("scrollY") == 0
 
 
 def test_an_error_stands_at_its_place_and_asking_again_may_mend_it(

@@ -58,7 +58,7 @@ class ChatPage {
     this.#show();
     this.#grow();
     this.settings.picker.load();
-    scrollTo({ top: document.body.scrollHeight });
+    if (this.conversation.turns.length) scrollTo({ top: document.body.scrollHeight });
   }
 
   /** Draw all turns, and follow the jobs among them. */
