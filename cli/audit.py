@@ -40,7 +40,7 @@ COLUMNS = (
 @click.option("--subject", metavar="ID", help="Only what was done to this.")
 @click.option("--from", "since", type=wording.Moment(), metavar="TIME", help="A date, or 7d.")
 @click.option("--to", "until", type=wording.Moment(), metavar="TIME", help="Default: now.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--limit", type=click.IntRange(1), metavar="N", default=20, show_default=True)
 @calls
 def command(
     session: Session, limit: int, since: int | None, until: int | None, **wanted: Any
