@@ -17,10 +17,14 @@ ROUTE: Final = "/v1/audit"
 def _detail(entry: Mapping[str, Any]) -> str:
     detail = entry["detail"] or {}
     return ", ".join(
-        f"{name}: {' '.join(map(str, value)) if isinstance(value, list) else value}"
-        for name, value in detail.items()
-        if value not in (None, "", [])
+        f"{name}: {_told(value)}" for name, value in detail.items() if value not in (None, "", [])
     )
+
+
+def _told(value: object) -> object:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
 COLUMNS = (

@@ -269,6 +269,15 @@ def test_what_dragoman_itself_leaves_out_is_a_defect_and_told_as_one(scene: Scen
         scene.answering(incomplete, described).run("models")
 
 
+def test_the_audit_trail_says_yes_and_no_as_people_do(scene: Scene) -> None:
+    entry = {"at": 1, "actor": {"name": "ci"}, "action": "key.create", "subject": "key_1"}
+    entry |= {"address": None, "request_id": None}
+    given = [{**entry, "detail": {"role": "member", "expires": told}} for told in (False, True)]
+    ran = scene.answering(listed(*given)).run("audit")
+    assert "role: member, expires: no" in ran.out
+    assert "role: member, expires: yes" in ran.out
+
+
 def test_what_an_entry_of_the_audit_trail_does_not_say_is_not_shown(scene: Scene) -> None:
     entry = {
         "at": 1_795_000_000,
