@@ -99,6 +99,7 @@ class Stream:
         self._job_id = job_id
         self._sent = after
         self._cancels = client is not None
+        self._silent = False  # nothing was there to be sent for as long as the head may wait
         self._resources = ExitStack()
         held = streams.waiting.held(job_id, client, foreground=foreground)
         self._wait: Wait = self._resources.enter_context(held)
@@ -145,6 +146,7 @@ class Stream:
             gevent.wait([self._follow.news, self._wait.ended], left, count=1)
             if self._has_ended():
                 return
+        self._silent = not self._follow.pending
 
     def frames(self, form: Frames) -> Iterator[bytes]:
         """The bytes of the answer in this form, then it is closed."""
@@ -155,6 +157,8 @@ class Stream:
 
     def _all(self, form: Frames) -> Iterator[bytes]:
         yield form.opening()
+        if self._silent:
+            yield PING  # the head, which names the job, goes out with the first bytes
         while True:
             self._follow.news.clear()
             if chunks := self._follow.taken():

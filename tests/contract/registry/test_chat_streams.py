@@ -244,6 +244,19 @@ def test_what_is_no_number_is_refused(registry: Registry, slug: str, query: str)
     refused(registry.get(f"{CHAT}/{job_id}?{query}&stream=true"), 400, "invalid_value", param)
 
 
+def test_the_head_of_a_silent_stream_waits_no_longer_than_for_its_first_chunk(
+    registry: Registry, slug: str
+) -> None:
+    stream = registry.parts.streams.open(
+        registry.submit(f"{slug}/m")["id"].removeprefix("chatcmpl-")
+    )
+    stream.begin()
+    with gevent.Timeout(5):  # less than from ping to ping
+        stream.first(0.01)
+        assert next(stream.frames(ChunkFrames(numbered=False))) == PING
+    stream.close()
+
+
 @pytest.mark.parametrize("foreground", [False, True])
 def test_a_stop_before_the_first_chunk_ends_what_may_be_resumed_and_spins_for_none(
     registry: Registry, slug: str, foreground: bool
