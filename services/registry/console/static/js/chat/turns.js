@@ -96,12 +96,15 @@ export class AnswerTurn {
     this.#part("waiting-text").textContent = this.#waitingText();
   }
 
-  /** How the answer stands; of a job only what the API said of it. */
+  /**
+   * How the answer stands; of a job only what the API said of it. It names a streamed job at its
+   * first chunk, or after 10 s without one: until then nothing is known but that we wait.
+   */
   #waitingText() {
     const { turn, seen } = this;
     const sent = turn.times.sent ?? Date.now();
     const seconds = passed(sent);
-    if (seconds < 1 || (turn.state === "background" && !turn.job)) return say("sending");
+    if (seconds < 1) return say("sending");
     if (seen?.status === "in_progress") {
       // The server's clock may be another: of it only the difference is taken.
       return say("running", { seconds: passed(sent + (seen.started_at - seen.created) * 1000) });
