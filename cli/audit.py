@@ -17,10 +17,14 @@ ROUTE: Final = "/v1/audit"
 def _detail(entry: Mapping[str, Any]) -> str:
     detail = entry["detail"] or {}
     return ", ".join(
-        f"{name}: {' '.join(map(str, value)) if isinstance(value, list) else value}"
-        for name, value in detail.items()
-        if value not in (None, "", [])
+        f"{name}: {_told(value)}" for name, value in detail.items() if value not in (None, "", [])
     )
+
+
+def _told(value: object) -> object:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
 COLUMNS = (
@@ -40,7 +44,7 @@ COLUMNS = (
 @click.option("--subject", metavar="ID", help="Only what was done to this.")
 @click.option("--from", "since", type=wording.Moment(), metavar="TIME", help="A date, or 7d.")
 @click.option("--to", "until", type=wording.Moment(), metavar="TIME", help="Default: now.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--limit", type=click.IntRange(1), metavar="N", default=20, show_default=True)
 @calls
 def command(
     session: Session, limit: int, since: int | None, until: int | None, **wanted: Any

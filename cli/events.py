@@ -66,7 +66,9 @@ class Slugs:
 @click.command("events")
 @click.option("--follow", "-f", is_flag=True, help="Go on with what happens, until Ctrl-C.")
 @click.option("--after", type=int, metavar="SEQ", help="All behind this number.")
-@click.option("--limit", type=click.IntRange(0), help=f"The newest N. Default: {LATEST}.")
+@click.option(
+    "--limit", type=click.IntRange(0), metavar="N", help=f"The newest N. Default: {LATEST}."
+)
 @click.option("--type", "type_", metavar="TYPE", help="Only these, like models.changed.")
 @click.option(
     "--provider",

@@ -55,7 +55,12 @@ def list_(session: Session, owner: str | None, revoked: bool) -> None:
 @group.command("create")
 @click.argument("name")
 @click.option("--owner", metavar="OWNER", help="Whose jobs it sees. Default: from the name.")
-@click.option("--role", type=click.Choice(["member", "admin"]), help="Default: member.")
+@click.option(
+    "--role",
+    type=click.Choice(["member", "admin"]),
+    metavar="ROLE",
+    help="member (default) or admin.",
+)
 @click.option(
     "--expires",
     "expires_at",

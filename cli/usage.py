@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -51,7 +52,7 @@ def command(session: Session, since: int | None, until: int | None, group_by: st
     if session.out.as_json:
         session.out.document(found)
         return
-    groups = [_group(name) for name in found["group_by"]]
+    groups = [_group(name, found["data"]) for name in found["group_by"]]
     total = {**found["total"], **dict.fromkeys(found["group_by"], "")}
     if groups:
         total[found["group_by"][0]] = "total"
@@ -59,11 +60,23 @@ def command(session: Session, since: int | None, until: int | None, group_by: st
     session.out.table([*found["data"], total], [*groups, *SUMS])
 
 
-def _group(name: str) -> Column:
+def _group(name: str, rows: Sequence[Mapping[str, Any]]) -> Column:
+    """What `name` groups by; a deleted provider may have had a living one's name: both get ids."""
+    ids = defaultdict(set)
+    for row in rows:
+        if isinstance(row[name], Mapping):
+            ids[_called(row[name])].add(row[name]["id"])
+
     def shown(row: Mapping[str, Any]) -> object:
         value = row[name]
-        if isinstance(value, Mapping):  # what was deleted has only its id left
-            return value.get("slug") or value.get("name") or value["id"]
-        return value
+        if not isinstance(value, Mapping):
+            return value
+        called = _called(value)
+        return called if len(ids[called]) == 1 else f"{called} ({value['id']})"
 
     return Column(name.upper(), shown)
+
+
+def _called(named: Mapping[str, str]) -> str:
+    """The name of a provider or key; what is not known any more has only its id left."""
+    return named.get("slug") or named.get("name") or named["id"]

@@ -12,6 +12,7 @@ from typing import Any, Final
 from cli.failures import Failure
 
 MOST_FAULTS: Final = 10
+MOST_SHOWN: Final = 60  # characters of a line that is told
 _URLS: Final = (None, "/v1/chat/completions", "/chat/completions")
 
 
@@ -86,10 +87,11 @@ class Input:
     def _line(self, number: int, text: bytes) -> Line:
         try:
             found = json.loads(text, parse_constant=_refuse)
-        except ValueError as fault:  # UnicodeDecodeError is one
-            raise Unusable(f"line {number}: expected JSON, got {fault}") from None
+        except ValueError as fault:
+            told = f"got {_begin(text)} ({_why(fault)})"
+            raise Unusable(f"line {number}: expected a JSON object, {told}") from None
         if not isinstance(found, dict):
-            raise Unusable(f"line {number}: expected an object, got {type(found).__name__}")
+            raise Unusable(f"line {number}: expected a JSON object, got {_begin(text)}")
         custom_id: Any = None
         body: Any = found
         if "body" in found and "messages" not in found:
@@ -120,4 +122,18 @@ class Input:
 
 
 def _refuse(name: str) -> None:
-    raise ValueError(f"{name}, which is no JSON")
+    raise ValueError(f"{name} is no JSON")
+
+
+def _begin(text: bytes) -> str:
+    """The first characters of a line, in quotes."""
+    said = text.strip().decode("utf-8", "replace")
+    return repr(said if len(said) <= MOST_SHOWN else f"{said[:MOST_SHOWN]}…")
+
+
+def _why(fault: ValueError) -> str:
+    if isinstance(fault, json.JSONDecodeError):
+        return f"{fault.msg}: character {fault.pos + 1}"
+    if isinstance(fault, UnicodeDecodeError):
+        return f"byte {fault.start + 1} is no {fault.encoding.upper()}"
+    return str(fault)

@@ -86,7 +86,7 @@ def pairs(options: tuple[str, ...]) -> dict[str, str]:
 @click.option("--model", metavar="ID", shell_complete=completing.model_ids)
 @click.option("--provider", metavar="ID", shell_complete=completing.provider_slugs)
 @click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="May be repeated.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--limit", type=click.IntRange(1), metavar="N", default=20, show_default=True)
 @click.option("--all", "every", is_flag=True, help="All there are.")
 @click.option("--oldest", is_flag=True, help="Oldest first.")
 @calls

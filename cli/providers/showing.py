@@ -117,7 +117,7 @@ def show_models(session: Session, provider: str, gone: bool) -> None:
 
 @group.command("events")
 @click.argument("provider", shell_complete=completing.provider_slugs)
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--limit", type=click.IntRange(1), metavar="N", default=20, show_default=True)
 @calls
 def show_events(session: Session, provider: str, limit: int) -> None:
     """Show a provider's timeline, newest first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -74,10 +74,12 @@ def add(routes: Blueprint, console: Console) -> None:
             if by == "key":
                 names["key"] = access.names(tx, {row["key_id"] for row in listed})
             rows = document(listed, [by], GROUPS, names)
+            labels = _labels(names["provider"])
             rows.sort(key=lambda row: row["day"] if by == "day" else row["requests"], reverse=True)
             return {
-                "charts": _charts(drawn, unit, period, step, series, names["provider"]),
+                "charts": _charts(drawn, unit, period, step, series, labels),
                 "rows": rows,
+                "labels": _labels(names["key"]) if by == "key" else labels,
                 "has_more": has_more,
                 "total": sums(*(usage.totals(tx, period, ()) if has_more else listed)),
             }
@@ -113,7 +115,7 @@ def _charts(
     period: Period,
     step: int,
     series: Sequence[str],
-    names: Mapping[str, Mapping[str, str]],
+    labels: Mapping[str, str],
 ) -> dict[str, charts.Chart]:
     """Requests, tokens and latency by provider; rows hold `unit`, `provider_id` and sums."""
     starts = range(int(period.since), int(period.until), step)
@@ -134,7 +136,11 @@ def _charts(
         tokens[provider][place] = int(row["prompt_tokens"] + row["completion_tokens"])
         latency[provider][place] = sums(row)["latency_seconds"][SLOW]
     latency.pop(usage.OTHER, None)  # many providers have none together
-    called = _names(names)
+    told = {**labels, usage.OTHER: OTHERS}
+
+    def called(values: Series) -> Series:
+        return {told.get(one, one): found for one, found in values.items()}
+
     return {
         "requests": charts.columns(times, called(requests), figures.count, _short),
         "tokens": charts.columns(times, called(tokens), figures.count, _short),
@@ -142,19 +148,15 @@ def _charts(
     }
 
 
-def _names(known: Mapping[str, Mapping[str, str]]) -> Callable[[Series], Series]:
-    """What names series of provider ids; a deleted provider may have had a living one's name."""
-    often = Counter(found["name"] for found in known.values())
-
-    def name(provider_id: str) -> str:
-        if provider_id == usage.OTHER:
-            return OTHERS
-        if provider_id not in known:
-            return provider_id
-        found = known[provider_id]["name"]
-        return found if often[found] == 1 else f"{found} ({provider_id})"
-
-    return lambda series: {name(one): values for one, values in series.items()}
+def _labels(known: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Id → name of providers or keys; a deleted provider may have had a living one's name."""
+    often = Counter((found["name"], found.get("owner")) for found in known.values())
+    return {
+        id_: found["name"]
+        if often[found["name"], found.get("owner")] == 1
+        else f"{found['name']} ({id_})"
+        for id_, found in known.items()
+    }
 
 
 def _short(value: float) -> str:

@@ -75,8 +75,9 @@ def test_no_browser_takes_an_answer_for_a_script(registry: Registry) -> None:
 def test_an_answer_without_a_body_has_no_type_of_one(registry: Registry) -> None:
     path = f"{PROVIDERS}/{registry.add()['id']}"
     key = registry.post("/v1/keys", {"name": "short-lived"}).headers["Location"]
+    held = registry.get(path).headers["ETag"]
     for answer, status in (
-        (registry.get(path, If_None_Match='W/"1"'), 304),
+        (registry.get(path, If_None_Match=held), 304),
         (registry.call("DELETE", path), 204),
         (registry.call("DELETE", key), 204),
     ):

@@ -128,6 +128,26 @@ def test_a_long_table_of_usage_names_where_the_rest_is(
     assert len({str(total) for total in totals.values()}) == 1, "the totals are of all rows"
 
 
+def test_of_one_name_that_two_had_usage_shows_the_ids(
+    registry: Registry, people: tuple[Browser, Browser]
+) -> None:
+    una, _ = people
+    name = f"Twice {registry.name()}"
+    deleted = registry.add(name)
+    use(registry, deleted["slug"], who="una", tokens=1)
+    assert registry.call("DELETE", f"/v1/providers/{deleted['id']}").status_code == 204
+    living = registry.add(name, slug=deleted["slug"])
+    use(registry, living["slug"], who="una", tokens=1)
+    page = html.unescape(una.get("/usage").text)
+    for provider in (deleted, living):
+        assert f'<th scope="row">{name} ({provider["id"]})</th>' in page
+        assert f": {name} ({provider['id']}) 1</title>" in page
+    assert "una (key_" not in shown(una, "/usage?by=key")
+    registry.keys["una's other"] = registry.add_key("una", Role.MEMBER)
+    use(registry, living["slug"], who="una's other", tokens=1)
+    assert len(set(re.findall(r"una \(key_\w+\)", shown(una, "/usage?by=key")))) == 2
+
+
 def rows(browser: Browser, path: str) -> list[str]:
     """The rows of the page's table as text."""
     found = re.findall(r"<tr>(.*?)</tr>", browser.get(path).text, re.DOTALL)

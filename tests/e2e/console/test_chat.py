@@ -6,17 +6,18 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.api import Api
 from tests.e2e.console.conftest import Visit
 from tests.e2e.console.talker import HOSTILE, MARKDOWN, PIECE, talker
-from tests.e2e.console.visitor import PHONE, Visitor
+from tests.e2e.console.visitor import LAPTOP, PHONE, Visitor
 from tests.simulators import Running, running
 from tests.system import System
 
 MODEL = "chat-talker/talker-1"
 HELD = '{"sim": {"hold_before": 200}}'  # 200 chunks come, the others when they are released
+SILENT = '{"sim": {"hold_before": 0}}'  # a slow model: not a word until it is released
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +136,82 @@ def test_a_job_in_the_background_goes_on_over_a_reload_and_can_be_cancelled(
     page.get_by_role("button", name="Cancel the job").click()
     ended(page, "Stopped")
     assert api.job(name)["status"] == "cancelled"
+
+
+def test_a_job_in_the_background_says_how_it_stands(
+    admin: Visitor, talk: Running, api: Api
+) -> None:
+    one_at_once = {"max_concurrency": 1}
+    made = api.add_provider("Chat one by one", talk.endpoint, options=one_at_once)
+    page = at_chat(admin, "model=chat-one-by-one/talker-1")
+    page.get_by_label("Further fields").fill(SILENT)
+    for question in ("first", "second"):
+        page.get_by_label("Message").fill(question)
+        page.get_by_role("button", name="Run in background").click()
+    waiting = page.locator("[data-waiting-text]")
+    unknown = re.compile(r"^Waiting for the first words, \d+ s$")  # its id is not there yet
+    expect(waiting).to_have_text([unknown, unknown])
+    running_now = re.compile(r"^Running, \d+ s\. The job goes on when you leave this page\.$")
+    busy = re.compile(r"^Queued: The provider runs as many calls as it may\.")
+    expect(waiting).to_have_text([running_now, busy])
+    page.reload()
+    expect(waiting).to_have_text([running_now, busy])
+    talk.release()
+    expect(page.locator(".turn.theirs").first).to_contain_text("You said: first")
+    expect(waiting.last).to_have_text(running_now)  # as soon as it is its turn
+    talk.release()
+    expect(page.locator(last(page))).to_contain_text("You said: second")
+    api.http.delete(f"/v1/providers/{made['id']}")
+
+
+def test_the_program_of_a_conversation_asks_its_last_question(
+    admin: Visitor, talk: Running
+) -> None:
+    page = at_chat(admin)
+    for question in ("one", "two"):
+        say(page, question)
+        expect(page.locator(last(page, "[data-part=content]"))).to_have_text(
+            f"You said: {question}"
+        )
+    assert program(page) == ["one", "You said: one", "two"]
+    page.get_by_label("Message").fill("three")  # what is being typed is asked next
+    assert program(page) == ["one", "You said: one", "two", "You said: two", "three"]
+
+
+def program(page: Page) -> list[str]:
+    """What the messages of the curl command say."""
+    page.get_by_role("button", name="As curl or Python").click()
+    told = page.locator("#curl").inner_text()
+    page.keyboard.press("Escape")
+    return re.findall(r'"content": "(.*)"', told)
+
+
+@pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
+def test_the_page_opens_with_its_heading_and_nothing_below_the_composer(
+    visit: Visit, system: System, talk: Running, size: ViewportSize
+) -> None:
+    visitor = visit(size)
+    visitor.sign_in(system.admin_key)
+    page = at_chat(visitor)
+    fits(page)
+    say(page, "hello")
+    ended(page)
+    at_chat(visitor)
+    expect(page.locator(".turn")).to_have_count(2)
+    fits(page)
+    say(page, "long")  # what does not fit opens at its end
+    ended(page)
+    at_chat(visitor)
+    expect(page.get_by_text("Paragraph 59.")).to_be_in_viewport()
+    expect(page.get_by_label("Message")).to_be_in_viewport()
+
+
+def fits(page: Page) -> None:
+    """The page is on the screen, whole."""
+    expect(page.get_by_role("heading", level=1)).to_be_in_viewport(ratio=1)
+    expect(page.get_by_role("button", name="Send")).to_be_in_viewport(ratio=1)
+    assert page.evaluate("document.documentElement.scrollHeight - innerHeight") == 0
+    assert page.evaluate("scrollY") == 0
 
 
 def test_an_error_stands_at_its_place_and_asking_again_may_mend_it(

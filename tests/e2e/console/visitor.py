@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Viewport
 
 ARTIFACTS = Path(__file__).parents[2] / "artifacts" / "console"
 WIDE = ViewportSize(width=1280, height=860)
+LAPTOP = ViewportSize(width=1280, height=800)
 PHONE = ViewportSize(width=390, height=844)
 DEADLINE_MS = 30_000  # of whatever a person waits for; two cores may be busy with more than us
 GRAVE = ("serious", "critical")

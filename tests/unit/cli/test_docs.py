@@ -12,7 +12,7 @@ from deploy.bootstrap import COMMANDS, ROOT
 from deploy.client import CLIENT, is_for_client
 
 PAGE = (ROOT / "docs" / "cli.md").read_text("utf-8")
-EVERYWHERE = {"--json", "--url", "--key-file", "--data-dir"}
+EVERYWHERE = {"--json", "--url URL", "--key-file FILE", "--data-dir DIR"}
 ROWS = re.findall(r"^\| `([^`]+)` \|(.*?)\| .+ \|$", PAGE, re.MULTILINE)
 
 
@@ -28,9 +28,15 @@ def leaves(group: click.Group, prefix: str = "") -> dict[str, click.Command]:
 
 
 def options(command: click.Command) -> set[str]:
-    """Its long options; of a pair like --enable/--disable the first."""
+    """Its long options with what they take; of a pair like --enable/--disable the first."""
     found = [p for p in command.params if isinstance(p, click.Option) and not p.hidden]
-    return {next(word for word in p.opts if word.startswith("--")) for p in found}
+    return {spelled(option, click.Context(command)) for option in found}
+
+
+def spelled(option: click.Option, context: click.Context) -> str:
+    """The option as one types it, like `--all` or `--limit N`."""
+    name = next(word for word in option.opts if word.startswith("--"))
+    return name if option.is_flag else f"{name} {option.make_metavar(context)}"
 
 
 def usage(name: str, command: click.Command) -> str:
@@ -46,16 +52,16 @@ def test_the_page_lists_every_command_with_its_arguments() -> None:
     assert documented == there | {"completion SHELL"}
 
 
-def test_the_page_lists_every_option() -> None:
-    cells = {name: set(re.findall(r"`(--[a-z-]+)`", cell)) for name, cell in ROWS}
+def test_the_page_lists_every_option_and_what_it_takes() -> None:
+    cells = {name: set(re.findall(r"`(--[a-z-]+(?: [^`]+)?)`", cell)) for name, cell in ROWS}
     add = cells["providers add [NAME]"]
     cells["providers edit PROVIDER"] |= add  # "the same without `--slug` and `--test`"
-    cells["providers edit PROVIDER"] -= {"--slug", "--test"}
-    cells["providers test [PROVIDER]"] |= add - {"--slug", "--test"}
+    cells["providers edit PROVIDER"] -= {"--slug", "--slug SLUG", "--test"}
+    cells["providers test [PROVIDER]"] |= add - {"--slug SLUG", "--test"}
     for name, command in leaves(app.root).items():
         assert cells[usage(name, command)] == options(command) - EVERYWHERE, name
         assert options(command) >= EVERYWHERE, name
-    general = re.findall(r"^\| `(--[a-z-]+)[^`]*` \|", PAGE, re.MULTILINE)
+    general = re.findall(r"^\| `(--[^`]+)` \|", PAGE, re.MULTILINE)
     assert set(general) == EVERYWHERE
     assert session.calls.__doc__
 

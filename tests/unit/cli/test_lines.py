@@ -31,8 +31,8 @@ def test_a_line_is_a_chat_body_or_a_line_of_openai_s_batches(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        ('{"model": ', "expected JSON"),
-        ("[]", "expected an object"),
+        ('{"model": ', "expected a JSON object"),
+        ("[]", "expected a JSON object, got '[]'"),
         ('{"model": "m"}', "messages"),
         ({"messages": []}, "--model"),
         ({**CHAT, "stream": True}, "stream"),
@@ -50,6 +50,29 @@ def test_every_line_is_judged_before_any_is_sent(tmp_path: Path, line: object, f
     assert "line 2" in str(told.value)
     assert fault in str(told.value)
     assert "line 3" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b"Tell me a story", "got 'Tell me a story' (Expecting value: character 1)"),
+        (b'{"messages": [}', "got '{\"messages\": [}' (Expecting value: character 15)"),
+        (
+            b"\tone\x1b[2J" + b"x" * 1_000,
+            f"got 'one\\x1b[2J{'x' * 53}…' (Expecting value: character 2)",
+        ),
+        (b'{"a": "\xff"}', 'got \'{"a": "\N{REPLACEMENT CHARACTER}"}\' (byte 8 is no UTF-8)'),
+        (b'{"a": NaN}', "got '{\"a\": NaN}' (NaN is no JSON)"),
+    ],
+)
+def test_a_line_that_is_no_json_is_told_by_its_begin_and_why(
+    tmp_path: Path, line: bytes, told: str
+) -> None:
+    path = tmp_path / "chats.jsonl"
+    path.write_bytes(line + b"\n")
+    with pytest.raises(Unusable) as fault:
+        Input(path).check()
+    assert str(fault.value).splitlines()[1:] == [f"  line 1: expected a JSON object, {told}"]
 
 
 def test_model_and_metadata_fill_in_and_a_line_s_own_model_stays(tmp_path: Path) -> None:

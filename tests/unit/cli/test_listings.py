@@ -124,38 +124,6 @@ def test_a_key_is_revoked_after_a_question_that_names_it(scene: Scene) -> None:
     assert [request.method for request in scene.requests] == ["GET", "GET", "DELETE"]
 
 
-def test_usage_names_groups_and_sums_them(scene: Scene) -> None:
-    sums = {
-        "requests": 1_234,
-        "failures": 1,
-        "prompt_tokens": 70,
-        "completion_tokens": 30,
-        "unknown_usage": 2,
-        "total_tokens": 100,
-        "latency_seconds": {"p50": 0.25, "p90": None, "p95": 1.5, "p99": None},
-    }
-    rows = [
-        {"provider": {"id": "prov_1", "slug": "acme"}, "day": "2026-11-22", **sums},
-        {"provider": {"id": "prov_gone"}, "day": "2026-11-22", **sums},
-    ]
-    body = {
-        "object": "usage",
-        "from": 0,
-        "to": 3_600,
-        "group_by": ["provider", "day"],
-        "data": rows,
-        "total": sums,
-    }
-    scene.answering(httpx.Response(200, json=body))
-    ran = scene.run("usage", "--group-by", "provider,day", "--from", "1795000000")
-    lines = [line.split() for line in ran.out.splitlines()]
-    assert lines[1][:3] == ["acme", "2026-11-22", "1,234"]
-    assert lines[2][0] == "prov_gone"
-    assert lines[3][0] == "total"
-    assert lines[1][-3:] == ["ms", "1.50", "s"]
-    assert scene.requests[0].url.params["from"] == "1795000000"
-
-
 def test_the_newest_events_are_shown_in_words(scene: Scene) -> None:
     appeared = {"appeared": ["m/1"], "appeared_count": 9, "vanished": [], "vanished_count": 0}
     rows = [
@@ -267,6 +235,15 @@ def test_what_dragoman_itself_leaves_out_is_a_defect_and_told_as_one(scene: Scen
     described = httpx.Response(200, json={"info": {"title": "Dragoman"}})
     with pytest.raises(KeyError):
         scene.answering(incomplete, described).run("models")
+
+
+def test_the_audit_trail_says_yes_and_no_as_people_do(scene: Scene) -> None:
+    entry = {"at": 1, "actor": {"name": "ci"}, "action": "key.create", "subject": "key_1"}
+    entry |= {"address": None, "request_id": None}
+    given = [{**entry, "detail": {"role": "member", "expires": told}} for told in (False, True)]
+    ran = scene.answering(listed(*given)).run("audit")
+    assert "role: member, expires: no" in ran.out
+    assert "role: member, expires: yes" in ran.out
 
 
 def test_what_an_entry_of_the_audit_trail_does_not_say_is_not_shown(scene: Scene) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from services.chat_worker.figures import ABANDONED, RELEASED, Figures
+from services.chat_worker.figures import RELEASED, Figures
+from services.chat_worker.outcomes import ABANDONED
 from shared.domain import JobState
 from shared.store.jobs import ClaimedJob, Evidence, Outcome, Swept, Target
 

@@ -52,23 +52,34 @@ export class Conversation {
     this.storage.removeItem(PLACE);
   }
 
-  /**
-   * What is sent for the next answer: questions without an answer, and failures, are left out,
-   * because many models refuse two messages of one role in a row.
-   */
+  /** What is sent for the next answer. */
   messages(system) {
-    const sent = [];
-    this.turns.forEach((turn, at) => {
-      if (turn.kind === "message") {
-        const next = this.turns[at + 1];
-        const unanswered = next?.kind === "answer" && said(next) === "";
-        if (!unanswered || at + 2 >= this.turns.length) sent.push(turn.message);
-      } else if (said(turn)) {
-        sent.push({ role: "assistant", content: said(turn) });
-      }
-    });
-    return system ? [{ role: "system", content: system }, ...sent] : sent;
+    return messagesOf(this.turns, system);
   }
+
+  /** What is sent to ask the last question again: all before its answer. */
+  messagesOfLast(system) {
+    const answered = this.turns.at(-1)?.kind === "answer";
+    return messagesOf(answered ? this.turns.slice(0, -1) : this.turns, system);
+  }
+}
+
+/**
+ * The messages of these turns: questions without an answer, and failures, are left out, because
+ * many models refuse two messages of one role in a row.
+ */
+function messagesOf(turns, system) {
+  const sent = [];
+  turns.forEach((turn, at) => {
+    if (turn.kind === "message") {
+      const next = turns[at + 1];
+      const unanswered = next?.kind === "answer" && said(next) === "";
+      if (!unanswered || at + 2 >= turns.length) sent.push(turn.message);
+    } else if (said(turn)) {
+      sent.push({ role: "assistant", content: said(turn) });
+    }
+  });
+  return system ? [{ role: "system", content: system }, ...sent] : sent;
 }
 
 /** The text of an answer, without its reasoning. */

@@ -58,7 +58,7 @@ class ChatPage {
     this.#show();
     this.#grow();
     this.settings.picker.load();
-    scrollTo({ top: document.body.scrollHeight });
+    if (this.conversation.turns.length) scrollTo({ top: document.body.scrollHeight });
   }
 
   /** Draw all turns, and follow the jobs among them. */
@@ -180,9 +180,11 @@ class ChatPage {
     }
   }
 
+  /** The request as a program: what is being typed, else what was asked last. */
   #showCode() {
     const draft = this.message.value.trim();
-    const messages = this.conversation.messages(this.settings.system);
+    const { system } = this.settings;
+    const messages = draft ? this.conversation.messages(system) : this.conversation.messagesOfLast(system);
     if (draft) messages.push({ role: "user", content: draft });
     if (!messages.some((one) => one.role === "user")) messages.push({ role: "user", content: say("hello") });
     const body = this.settings.request(messages, { draft: true });

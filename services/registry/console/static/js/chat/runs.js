@@ -5,7 +5,7 @@ import { Answer } from "../answer/fold.js";
 import { CHATS, follow, read } from "../answer/stream.js";
 import { say } from "../text.js";
 
-const LOOK_MS = 3_000; // between two looks at why a job waits
+const LOOK_MS = 2_000; // between two looks at a job, as on its own page
 const TRIES = 4; // of a submission whose connection was lost; its key makes it one job
 
 function errorOf(fault) {
@@ -81,12 +81,13 @@ export class Run {
     this.kept();
     return this.#drive(async (answer, changed) => {
       const looking = setInterval(() => this.#look(answer), LOOK_MS);
+      if (turn.job) this.#look(answer);
       try {
         if (!turn.job && (await this.#submit(answer, changed))) return;
         await follow(turn.job, answer, changed, this.#stop.signal);
       } finally {
         clearInterval(looking);
-        this.view.reason = null;
+        this.view.seen = null;
       }
     });
   }
@@ -102,6 +103,7 @@ export class Run {
         this.turn.retry = null;
         this.kept();
         this.view.changed();
+        this.#look(answer);
         if (this.#stopWanted) await this.stop();
         return await read(response, answer, changed);
       } catch (fault) {
@@ -112,12 +114,12 @@ export class Run {
     }
   }
 
-  /** Find out why the job waits. */
+  /** Find out how the job stands: its stream is silent until the first words. */
   async #look(answer) {
     if (answer.begun || !this.turn.job || document.hidden) return;
     try {
-      const job = await call("GET", `${CHATS}/${this.turn.job}`, { signal: this.#stop.signal });
-      this.view.reason = job.waiting_for ? say(`because-${job.waiting_for.reason}`) : null;
+      this.view.seen = await call("GET", `${CHATS}/${this.turn.job}`, { signal: this.#stop.signal });
+      this.view.changed();
     } catch (fault) {
       if (!(fault instanceof Problem) && !(fault instanceof TypeError) && fault.name !== "AbortError") throw fault;
       console.info("The job could not be looked at.", fault.message);

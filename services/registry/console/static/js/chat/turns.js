@@ -9,6 +9,7 @@ import { said } from "./conversation.js";
 import { remedies } from "./remedies.js";
 
 const seconds = (ms) => (ms / 1000).toFixed(ms < 10_000 ? 2 : 1);
+const passed = (since) => Math.max(0, Math.round((Date.now() - since) / 1000)); // whole seconds
 
 function fromTemplate(id) {
   return document.getElementById(id).content.firstElementChild.cloneNode(true);
@@ -41,7 +42,7 @@ export class AnswerTurn {
     this.turn = turn;
     this.element = fromTemplate("answer-turn");
     this.view = new AnswerView(this.element.querySelector("[data-answer]"));
-    this.reason = null; // why its job waits
+    this.seen = null; // its job, as the API showed it last
     this.onDrawn = onDrawn;
     this.#part("who").textContent = turn.model;
     this.#part("again").addEventListener("click", () => onAgain(turn));
@@ -92,11 +93,25 @@ export class AnswerTurn {
     const begun = this.turn.choice !== null;
     this.#part("waiting").hidden = !this.live || begun;
     if (!this.live || begun) return;
-    const passed = Math.round((Date.now() - (this.turn.times.sent ?? Date.now())) / 1000);
-    let told = say(this.turn.state === "background" ? "queued" : "waiting", { seconds: passed });
-    if (passed < 1) told = say("sending");
-    else if (this.reason) told = say("queued-because", { reason: this.reason });
-    this.#part("waiting-text").textContent = told;
+    this.#part("waiting-text").textContent = this.#waitingText();
+  }
+
+  /**
+   * How the answer stands; of a job only what the API said of it. It names a streamed job at its
+   * first chunk, or after 10 s without one: until then nothing is known but that we wait.
+   */
+  #waitingText() {
+    const { turn, seen } = this;
+    const sent = turn.times.sent ?? Date.now();
+    const seconds = passed(sent);
+    if (seconds < 1) return say("sending");
+    if (seen?.status === "in_progress") {
+      // The server's clock may be another: of it only the difference is taken.
+      return say("running", { seconds: passed(sent + (seen.started_at - seen.created) * 1000) });
+    }
+    if (seen?.status !== "queued") return say("waiting", { seconds });
+    const waiting = seen.waiting_for;
+    return waiting ? say("queued-because", { reason: say(`because-${waiting.reason}`) }) : say("queued", { seconds });
   }
 
   #showError(error) {
