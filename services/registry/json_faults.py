@@ -11,6 +11,7 @@ import re
 import types
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import Enum
+from itertools import islice
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import msgspec
@@ -22,7 +23,11 @@ from shared.errors import InvalidJson, InvalidValue, UnknownField
 _SHALLOW: Final = msgspec.json.Decoder(
     dict[str, Raw] | list[Raw] | str | int | float | bool | None,
 )
-_FINDING: Final = re.compile(r"(.*?)(?: - at (`key` in )?`\$([\w.\[\]]*)`)?", re.DOTALL)
+_PLACE: Final = re.compile(r"(`key` in )?`\$([\w.\[\]]*)`")
+# Who is refused must not cost more than who is answered: no larger body is looked at again.
+_MOST_READ: Final = 262_144  # bytes
+_MOST_TRIED: Final = 100  # members of a mapping
+_MOST_LOOKED_AT: Final = 1_000  # characters of a text
 _STEP: Final = re.compile(r"\.(\w+)|\[(\d+)\]")
 _ENUM: Final = "Invalid enum value "
 _LENGTH: Final = re.compile(r"Expected `(object|array|str)` of length (<=|>=) (\d+)")
@@ -52,10 +57,17 @@ _WORDS: Final = {
 
 def refusal(told: str, body: bytes, kind: Any) -> InvalidJson | InvalidValue | UnknownField:
     """The error that stands for this finding in a body that should have been of this type."""
-    found = _FINDING.fullmatch(told)
-    assert found is not None  # noqa: S101 - it takes any text
-    what, in_key, place = found[1], bool(found[2]), found[3] or ""
+    what, _, where = told.rpartition(" - at ")
+    found = _PLACE.fullmatch(where) if what else None
+    what, in_key, place = (
+        (what, bool(found[1]), found[2]) if found is not None else (told, False, "")
+    )
+    body = body if len(body) <= _MOST_READ else b""
     mapping, place = place.endswith("[...]"), place.removesuffix("[...]")
+    if what.endswith("out of range"):
+        path = place.removesuffix("[...]").removeprefix(".").partition("[...]")[0]
+        told = "Expected a number up to 1e308, got one beyond it."
+        return InvalidValue(f"{path}: {told}" if path else told, param=path or None)
     steps = [name or int(number) for name, number in _STEP.findall(place)]
     path, kinds = place.removeprefix("."), _kinds(kind, steps)
     if what.startswith(("Object contains unknown field", "Object missing required field")):
@@ -101,15 +113,13 @@ def _told(what: str, value: Callable[[], Any], kinds: Sequence[Any]) -> tuple[st
     for meta in _metas(kinds) if what.startswith(_PATTERN) else ():
         if meta.pattern is not None and meta.extra is not None:
             return meta.extra["expected"], _outside(meta.pattern, value())
-    if what.endswith("out of range"):
-        return "a number up to 1e308", "one beyond it"
     expected, _, came = _in_json_words(what.removeprefix("Expected ")).partition(", got ")
     return expected, came
 
 
 def _outside(pattern: str, text: Any) -> str:
     """The first character that does not fit: the patterns of this API are of one class each."""
-    for place, one in enumerate(text if isinstance(text, str) else "", 1):
+    for place, one in enumerate(text[:_MOST_LOOKED_AT] if isinstance(text, str) else "", 1):
         if re.fullmatch(pattern, one) is None:
             return f"U+{ord(one):04X} as number {place}"
     return ""
@@ -131,11 +141,14 @@ def _value(body: bytes, steps: Sequence[str | int]) -> Any:
 
 def _misfit(mapping: Any, kinds: Sequence[Any], *, in_key: bool) -> tuple[str, Any]:
     """The name of the first member that does not fit, and its name or value that does not."""
-    for name, raw in mapping.items() if isinstance(mapping, dict) else ():
-        value = name if in_key else _SHALLOW.decode(raw)
+    members = mapping.items() if isinstance(mapping, dict) else ()
+    for name, raw in islice(members, _MOST_TRIED):
+        value: Any = name if in_key else None
         try:
+            if not in_key:
+                value = _SHALLOW.decode(raw)
             msgspec.convert(value, Union[tuple(kinds)])  # noqa: UP007 - of types found just now
-        except msgspec.ValidationError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return name, value
     return "", None
 

@@ -122,8 +122,12 @@ class Calls:
         form = self._view.frames(job, after=after, numbered=True)
         stream = self._parts.streams.open(job.id, after=form.after)
         stream.join()
-        if not self._view.opens:
-            stream.first(RESUMED_SECONDS)
+        try:
+            if not self._view.opens:
+                stream.first(RESUMED_SECONDS)
+        except BaseException:
+            stream.close()
+            raise
         return _streamed(stream, form, {})
 
     def _patience(self, job: Job) -> float:

@@ -35,7 +35,7 @@ def blueprint(parts: Parts) -> Blueprint:
         headers: Mapping[str, str] | None = None,
     ) -> Response:
         shown = document(provider, verdict, parts.sealer)
-        if request.method == "GET" and answers.is_known(request, tag(shown)):
+        if request.method in ("GET", "HEAD") and answers.is_known(request, tag(shown)):
             return answers.not_modified(tag(shown))
         tagged = {"ETag": answers.etag(tag(shown)), **(headers or {})}
         return answers.json_answer(shown, status, tagged)

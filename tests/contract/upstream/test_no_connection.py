@@ -15,12 +15,19 @@ from collections.abc import Iterable, Iterator, Sequence
 import pytest
 
 from shared.errors import OutboundForbidden, UpstreamFailure
-from shared.upstream import ConnectionLost, DiscoveryFailure, Obstacle, Target, UpstreamClient
+from shared.upstream import (
+    Bounds,
+    ConnectionLost,
+    DiscoveryFailure,
+    Obstacle,
+    Target,
+    UpstreamClient,
+)
 from shared.upstream.addresses import LOOPBACK
 from shared.upstream.endpoint import resolve
 from shared.upstream.guard import AddressInfo
 from shared.upstream.policy import OutboundPolicy
-from tests.contract.upstream.calls import BODY, SHORT, client, run
+from tests.contract.upstream.calls import BODY, client, run
 from tests.contract.upstream.trap import Trap, trap
 from tests.unit.upstream.url_corpus import LITERALS, NAMES, REFUSED, Verdict
 
@@ -29,6 +36,8 @@ OPEN = OutboundPolicy(allowed=LOOPBACK)
 EVERYTHING = tuple(ipaddress.ip_network(text) for text in ("0.0.0.0/0", "::/0"))
 REFUSED_SPELLINGS = [typed for rows in REFUSED.values() for typed in rows]
 LOOPBACK_SPELLINGS = [typed for typed, *_ in LITERALS[Verdict.LOOPBACK]]
+# Hundreds of names are looked up at once: none may be given up before it is judged.
+PATIENT = Bounds(connect=30, first_byte=30, idle=30, total=60)
 _PORT = re.compile(r":[0-9]*$")
 
 
@@ -69,7 +78,7 @@ async def codes(calling: UpstreamClient, targets: Iterable[Target]) -> list[str]
 
     async def one(at: Target) -> list[str]:
         ends = []
-        for call in (calling.chat(at, BODY, SHORT), calling.list_models(at, SHORT)):
+        for call in (calling.chat(at, BODY, PATIENT), calling.list_models(at, PATIENT)):
             try:
                 await call
             except (UpstreamFailure, DiscoveryFailure) as failure:

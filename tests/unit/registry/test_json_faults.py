@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
+import msgspec
 import pytest
 
+from services.registry import json_bodies
 from services.registry.chat.request import ChatReader
 from services.registry.json_bodies import MAX_BYTES
 from services.registry.refusals import LONGEST_PATH
@@ -174,8 +175,32 @@ def test_what_is_no_object_is_called_what_it_is(body: bytes, got: str) -> None:
     assert raw(body).message == f"Expected a JSON object, got {got}."
 
 
-def test_a_large_body_is_not_read_again_for_what_needs_no_look() -> None:
-    body = b'{"messages": [' + b"1," * (MAX_BYTES // 2 - 10) + b"1]}"
-    began = time.process_time()
-    assert raw(body).message == "messages[0]: Expected an object, got a whole number."
-    assert time.process_time() - began < 0.05
+@pytest.mark.parametrize("given", [{"model": "\a"}, {"metadata": {"a": 5}}, {"top": 1}], ids=str)
+def test_a_large_body_is_refused_without_a_second_look(given: dict[str, Any]) -> None:
+    """Who sends one must not keep the process busy for seconds: only the finding is told."""
+    fields = {"background_options": given} if "top" in given else given
+    small, large = chat(**fields), chat(**fields, padding="x" * MAX_BYTES)
+    assert large.status == 400
+    assert small.message.startswith(large.message.removesuffix(".").partition(": ")[0])
+    assert ("got U+" in large.message, "metadata.a" in large.message) == (False, False)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [b'{"a": 1e999}', b'{"a": ' + b"9" * 5_000 + b"}", b'{"a": {"\xff": 1}}', b'{"a": "\xff"}'],
+    ids=lambda one: repr(one)[:30],
+)
+def test_what_cannot_be_read_in_a_member_is_a_refusal_too(metadata: bytes) -> None:
+    head = b'{"model": "a/b", "messages": [{"role": "user"}], "metadata": '
+    assert raw(head + metadata + b"}").status == 400
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"temperature": 1e999}', b'{"limits": {"x": 1e999}}', b"[1e999]"]
+)
+def test_a_number_beyond_all_is_told_as_such(body: bytes) -> None:
+    with pytest.raises(RequestError) as raised:
+        json_bodies.decode(body, msgspec.json.Decoder(dict[str, Any]))
+    said = "Expected a JSON object" if body.startswith(b"[") else "Expected a number up to 1e308"
+    assert raised.value.message.startswith(said)
+    assert raised.value.param is None  # of members without a type msgspec does not say which
