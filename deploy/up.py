@@ -143,7 +143,7 @@ class System:
         except FileNotFoundError:
             return f"no {path}; {another}"
         if await is_refused(reachable(self.settings), key):
-            return f"the key in {path} was revoked: move the file away, and {another}"
+            return f"the key in {path} was revoked, or has expired: move it away, and {another}"
         return f"admin key: {path}"
 
     def _note(self, run: Run) -> None:

@@ -50,7 +50,7 @@ class Figures:
         self._attempts = Counter(
             "dragoman_attempts_total",
             "Attempts at a chat job, by how they ended: completed, an error's code, or abandoned "
-            "when the job was cancelled.",
+            "when the job was cancelled or another's meanwhile.",
             ("provider", "outcome"),
             registry=registry,
         )

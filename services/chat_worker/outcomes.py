@@ -51,14 +51,16 @@ def gate_effect(
 ) -> GateEffect | None:
     """What this call showed of its provider; None where it showed nothing."""
     called = (job.target.id, job.target.revision, call_started_at)
+    waits = job.on_unavailable == OnUnavailable.WAIT
     if failure is None:
         return GateEffect(*called)
     if isinstance(failure, OutboundForbidden | DeadlineExceeded):
         return None
     if may_be_tried_again(failure):
-        return GateEffect(*called, cause=failure.code, retry_after=failure.retry_after)
+        wait = failure.retry_after
+        return GateEffect(*called, cause=failure.code, retry_after=wait, waits=waits)
     if is_ambiguous(failure) or isinstance(failure, UpstreamServerError):
-        return GateEffect(*called, cause=failure.code, strike=True)
+        return GateEffect(*called, cause=failure.code, strike=True, waits=waits)
     return GateEffect(*called)  # it answered, if not to our liking
 
 

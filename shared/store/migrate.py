@@ -7,6 +7,7 @@ machines at once: one runs, the others wait and then find nothing to do.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Mapping
@@ -33,6 +34,7 @@ from shared.telemetry import Secret
 
 MIGRATION_LOCK: Final = 0x6D696772617465
 INSUFFICIENT_PRIVILEGE: Final = "42501"  # SQLSTATE
+_SENDABLE: Final = re.compile(r"[\x20-\x7e]{32,}")  # in a header
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
 
 
@@ -144,12 +146,14 @@ def _admin_key(tx: sa.Connection, settings: Settings, *, anew: bool) -> Path | N
     path, is_known = settings.admin_key_file, access.any_admin(tx, now=time.time())
     created = None
     if path.exists():
-        secret = Secret(path.read_text("utf-8").strip())
-        if len(secret.reveal()) < 32:
+        secret = Secret(path.read_bytes().strip().decode("utf-8", "replace"))
+        if _SENDABLE.fullmatch(secret.reveal()) is None:
+            short = len(secret.reveal()) < 32
+            got = f"{len(secret.reveal())}" if short else "a line break or other ones among them"
             raise ConfigurationError(
                 [
-                    f"DRAGOMAN_ADMIN_KEY_FILE ({path}): expected a key of at least 32 characters, "
-                    f"got {len(secret.reveal())}"
+                    f"DRAGOMAN_ADMIN_KEY_FILE ({path}): expected a key of at least 32 printable "
+                    f"ASCII characters, got {got}"
                 ]
             )
     elif is_known and not anew:

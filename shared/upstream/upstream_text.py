@@ -111,7 +111,8 @@ def marks_of(error: Mapping[str, Any], key: Secret | None) -> dict[str, str | in
     for name in ("type", "code", "param"):
         value = error.get(name)
         if type(value) is int and abs(value) < 2**53:
-            marks[name] = value
+            text = str(value)
+            marks[name] = value if text == without_key(text, key) else "***"
         elif isinstance(value, str) and (text := shown(value, key, TEXT_CHARACTERS)):
             marks[name] = text
     return marks

@@ -108,7 +108,7 @@ def test_it_ends_its_start_with_one_ready_line_and_stops_without_a_trace(
     [
         (200, "admin key: {key}"),
         (503, "admin key: {key}"),
-        (401, "the key in {key} was revoked: move the file away, and {another}"),
+        (401, "the key in {key} was revoked, or has expired: move it away, and {another}"),
         (None, "no {key}; {another}"),
     ],
 )

@@ -97,7 +97,7 @@ def _attempt() -> Shape:
         sent={**FLAG, "description": "whether any byte of a request may have left"},
         outcome={
             **TEXT,
-            "description": "`completed`, an error code, or `abandoned`: the job was cancelled",
+            "description": "`completed`, an error code, or `abandoned`: ended by others meanwhile",
         },
         counted={**FLAG, "description": "false: too late, or abandoned, and without a result"},
         upstream_status=or_null(WHOLE),

@@ -4,10 +4,10 @@
 Past `closed_until` one waiting job at a time goes as a probe, and any answer opens the gate.
 Many calls that fail together close it once: an effect counts only when its call began after the
 gate was last closed, and after the call whose answer last opened it: for a quarter of an hour an
-open gate keeps that moment. Calls that do not wait go in spite of a pause: their answers open the
-gate, their failures do not lengthen it, or whoever repeats one that breaks the server would hold up
-everybody else's jobs. A gate belongs to the revision of the provider that was called: whoever
-moves an endpoint or rotates a key need not wait for a pause that the old one earned.
+open gate keeps that moment. Calls that do not wait go whatever the gate: their answers open it,
+their failures leave a closed one as it is, or whoever repeats a call that breaks the server would
+hold up everybody else's jobs. A gate belongs to the revision of the provider that was called:
+whoever moves an endpoint or rotates a key need not wait for a pause that the old one earned.
 """
 
 from __future__ import annotations
@@ -84,9 +84,8 @@ def _is_open(gate: Mapping[str, Any]) -> bool:
 
 
 def _is_pressed(gate: Mapping[str, Any], effect: GateEffect) -> bool:
-    """Whether a call went in spite of the pause, and was told no time of its own."""
-    closed = gate["reason"] is not None and effect.call_started_at < gate["closed_until"]
-    return closed and effect.retry_after is None
+    """Whether a call went in spite of a closed gate, and was told no time of its own."""
+    return gate["reason"] is not None and not effect.waits and effect.retry_after is None
 
 
 def set_probe(tx: sa.Connection, provider_id: str, job_id: str) -> None:

@@ -107,7 +107,8 @@ class Job(Struct, frozen=True):
         """Whether readers may have had chunks of it that are kept nowhere.
 
         Its worker has them, and stores them with the answer or with its own words of the failure:
-        not where somebody else ended the stream meanwhile, or where they could not be stored.
+        not where somebody else ended the stream meanwhile. (A failure whose chunks waited for the
+        database for too long keeps its words alone, and looks as if none had come.)
         """
         told = self.state is JobState.COMPLETED or self.error_sealed is not None
         return self.state.terminal and self.stream and self.worker_id is not None and not told
@@ -182,7 +183,7 @@ class GateEffect:
     `cause` None means that the provider answered; else it is the error code. `strike` only
     counts; five in a row close the gate. `retry_after` (seconds) is what the upstream named,
     `revision` that of the provider which was called. An `overtaken` call failed although one that
-    began later was answered: it closes nothing.
+    began later was answered: it closes nothing. `waits` says whether its job would wait at a gate.
     """
 
     provider_id: str
@@ -192,6 +193,7 @@ class GateEffect:
     strike: bool = False
     retry_after: float | None = None
     overtaken: bool = False
+    waits: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,12 +62,25 @@ def test_calls_that_do_not_wait_lengthen_no_pause_that_they_ignore(
         store.now += 0.1
         store.submit(on_unavailable="fail")
         (urgent,) = store.claim()
-        gate = replace(refused(store, at=store.now), strike=strike)
+        gate = replace(refused(store, at=store.now), strike=strike, waits=False)
         store.finish(outcome_of(urgent, JobState.FAILED, error_code="x", gate=gate))
     assert store.get(waits).gate_closed_until == until
+    store.now += 1
+    (probe,) = store.claim()
+    began = store.now
     store.submit(on_unavailable="fail")
     (urgent,) = store.claim()
-    named = refused(store, at=store.now, retry_after=30)  # the provider's own word counts
+    store.now += 0.1
+    gate = replace(refused(store, at=store.now), strike=strike, waits=False)
+    store.finish(outcome_of(urgent, JobState.FAILED, error_code="x", gate=gate))
+    store.finish(outcome_of(probe, gate=GateEffect(store.provider_id, 1, began)))
+    waits = store.submit()
+    assert store.get(waits).gate_reason is None, "the probe's answer counts"
+    close(store)
+    store.submit(on_unavailable="fail")
+    (urgent,) = store.claim()
+    named = refused(store, at=store.now, retry_after=30)
+    named = replace(named, waits=False)  # the provider's own word counts
     store.finish(outcome_of(urgent, JobState.FAILED, error_code="x", gate=named))
     assert store.get(waits).gate_closed_until == store.now + 30
 

@@ -69,6 +69,21 @@ def test_an_admin_key_file_of_the_operators_is_registered(settings: Settings) ->
     database.dispose()
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"k" * 31, b"k" * 40 + b"\n# a comment", b"\xef\xbb\xbf" + b"k" * 40, b"\xff" * 40, b""],
+    ids=repr,
+)
+def test_an_admin_key_that_no_header_can_carry_is_refused_and_not_repeated(
+    settings: Settings, content: bytes
+) -> None:
+    settings.admin_key_file.parent.mkdir(parents=True)
+    settings.admin_key_file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match="at least 32 printable ASCII") as refused:
+        migrate(settings)
+    assert "kkkk" not in str(refused.value)
+
+
 def test_a_lost_admin_key_is_replaced_where_that_is_asked_for(settings: Settings) -> None:
     """As after a restore, whose backup has no key in the clear."""
     migrate(settings)

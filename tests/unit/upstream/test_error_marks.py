@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from shared.errors import UpstreamRefused
+from shared.telemetry import Secret
 from shared.upstream.answers import completion
+from shared.upstream.upstream_text import marks_of
 from tests.unit.upstream.test_answers import KEY, answer, refused
 
 OPENAIS = {"type": "invalid_request_error", "code": "context_length_exceeded", "param": "messages"}
@@ -40,6 +42,10 @@ def test_so_are_those_of_an_error_in_a_good_status() -> None:
 )
 def test_only_short_texts_and_numbers_are_kept_and_no_key(error: Any, kept: Any) -> None:
     assert refused(400, {"error": error}).document().get("upstream_error") == kept
+
+
+def test_a_key_that_is_a_number_is_starred_too() -> None:
+    assert marks_of({"code": 1234567890}, Secret("1234567890")) == {"code": "***"}
 
 
 def test_a_long_mark_is_cut_and_older_vllms_flat_error_is_read_too() -> None:
