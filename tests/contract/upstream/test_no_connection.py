@@ -27,7 +27,7 @@ from shared.upstream.addresses import LOOPBACK
 from shared.upstream.endpoint import resolve
 from shared.upstream.guard import AddressInfo
 from shared.upstream.policy import OutboundPolicy
-from tests.contract.upstream.calls import BODY, client, run
+from tests.contract.upstream.calls import BODY, SHORT, client, run
 from tests.contract.upstream.trap import Trap, trap
 from tests.unit.upstream.url_corpus import LITERALS, NAMES, REFUSED, Verdict
 
@@ -73,12 +73,14 @@ def listeners() -> Iterator[Trap]:
             yield one
 
 
-async def codes(calling: UpstreamClient, targets: Iterable[Target]) -> list[str]:
+async def codes(
+    calling: UpstreamClient, targets: Iterable[Target], bounds: Bounds = PATIENT
+) -> list[str]:
     """How a chat and a look at the list end for each target; "answered" would be a surprise."""
 
     async def one(at: Target) -> list[str]:
         ends = []
-        for call in (calling.chat(at, BODY, PATIENT), calling.list_models(at, PATIENT)):
+        for call in (calling.chat(at, BODY, bounds), calling.list_models(at, bounds)):
             try:
                 await call
             except (UpstreamFailure, DiscoveryFailure) as failure:
@@ -175,7 +177,7 @@ def test_the_listeners_would_have_seen_it(listeners: Trap) -> None:
 
     async def main() -> None:
         async with client(OPEN, to_loopback) as calling:
-            assert OutboundForbidden.code not in await codes(calling, targets)
+            assert OutboundForbidden.code not in await codes(calling, targets, SHORT)
 
     run(main())
     assert listeners.connections() >= len(spellings)
