@@ -65,7 +65,7 @@ def refusal(told: str, body: bytes, kind: Any) -> InvalidJson | InvalidValue | U
     body = body if len(body) <= _MOST_READ else b""
     mapping, place = place.endswith("[...]"), place.removesuffix("[...]")
     if what.endswith("out of range"):
-        path = place.removesuffix("[...]").removeprefix(".").partition("[...]")[0]
+        path = place.removeprefix(".").partition("[...]")[0]
         told = "Expected a number up to 1e308, got one beyond it."
         return InvalidValue(f"{path}: {told}" if path else told, param=path or None)
     steps = [name or int(number) for name, number in _STEP.findall(place)]

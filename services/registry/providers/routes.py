@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, request
@@ -17,8 +16,6 @@ from services.registry.providers.schemas import NewProvider, ProviderPatch, Prov
 from services.registry.providers.service import Providers
 from services.registry.shapes import ref
 from shared.domain import DiscoveryStatus
-from shared.store.catalogue import Verdict
-from shared.store.providers import Provider
 
 ROUTE = "/v1/providers"
 
@@ -28,17 +25,8 @@ def blueprint(parts: Parts) -> Blueprint:
     routes = guarded(parts, "providers", ROUTE, "The registered endpoints.")
     providers = Providers(parts)
 
-    def answer(
-        provider: Provider,
-        verdict: Verdict | None,
-        status: int = 200,
-        headers: Mapping[str, str] | None = None,
-    ) -> Response:
-        shown = document(provider, verdict, parts.sealer)
-        if request.method in ("GET", "HEAD") and answers.is_known(request, tag(shown)):
-            return answers.not_modified(tag(shown))
-        tagged = {"ETag": answers.etag(tag(shown)), **(headers or {})}
-        return answers.json_answer(shown, status, tagged)
+    def answer(shown: dict[str, Any], status: int = 200, **headers: str) -> Response:
+        return answers.json_answer(shown, status, {"ETag": answers.etag(tag(shown)), **headers})
 
     @routes.post("")
     @routes.arguments(NewProvider)
@@ -47,7 +35,8 @@ def blueprint(parts: Parts) -> Blueprint:
         """Register an endpoint; it is usable at once."""
         require_admin()
         provider = providers.create(body, trail.actor())
-        return answer(provider, None, 201, {"Location": f"{ROUTE}/{provider.id}"})
+        shown = document(provider, None, parts.sealer)
+        return answer(shown, 201, Location=f"{ROUTE}/{provider.id}")
 
     @routes.get("")
     @routes.arguments(ProviderQuery, location="query")
@@ -69,7 +58,10 @@ def blueprint(parts: Parts) -> Blueprint:
     @routes.alt_response(304, description="If-None-Match names the current version")
     def show(reference: str) -> Response:
         """One provider, by id or slug."""
-        return answer(*providers.get(reference, current_caller()))
+        shown = document(*providers.get(reference, current_caller()), parts.sealer)
+        if answers.is_known(request, tag(shown)):
+            return answers.not_modified(tag(shown))
+        return answer(shown)
 
     as_json = {json_bodies.JSON: {"schema": ref("ProviderPatch")}}
 
@@ -86,7 +78,7 @@ def blueprint(parts: Parts) -> Blueprint:
         caller = require_admin()
         may = answers.precondition(request)
         provider, verdict = providers.change(reference, body, caller, trail.actor(), may=may)
-        return answer(provider, verdict)
+        return answer(document(provider, verdict, parts.sealer))
 
     @routes.get("/<reference>/impact")
     @routes.response(200, ref("ProviderImpact"))

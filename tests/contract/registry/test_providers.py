@@ -255,6 +255,7 @@ def test_a_current_copy_is_not_sent_again(registry: Registry) -> None:
     assert (answer.status_code, answer.get_json()["discovery"]["status"]) == (200, "ok")
     held = answer.headers["ETag"]
     assert registry.get(path, If_None_Match=held).status_code == 304
+    assert registry.call("HEAD", path, If_None_Match=held).status_code == 304
     assert registry.call("PATCH", path, {"tags": ["eu"]}).status_code == 200
     assert registry.get(path, If_None_Match=held).status_code == 200
 
