@@ -22,6 +22,7 @@ from tests.valkey import OwnValkey
 ROOT: Final = Path(__file__).parents[1]
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
+PROCESSES: Final = os.cpu_count() or 1  # what it makes of itself where nobody says a number
 COMMAND: Final = ("-m", "celery", "-A", "benchmarks.plain_celery", "worker", "--loglevel=WARNING")
 
 

@@ -47,7 +47,6 @@ SHORT: Final = Scale(
     open_loop=0.5,
     open_latency=0.05,
     burst=40,
-    burst_latency=0.3,
     streams=5,
     words=10,
     alone=1,

@@ -75,7 +75,8 @@ def _celery(stage: Stage, side: Side, record: Record) -> None:
     stage.upstream.hold()
     try:
         celery_worker.submit(side, count, {})
-        stage.upstream.wait_until(lambda stats: stats.in_flight > 0, 30)
+        # As many as it has processes for come; whether more do is what is asked.
+        stage.upstream.wait_until(lambda stats: stats.in_flight >= celery_worker.PROCESSES, 30)
         most = _most(stage.upstream, count, patience=1.0)
     finally:
         stage.upstream.release()
