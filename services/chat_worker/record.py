@@ -86,6 +86,7 @@ class Record:
                 upstream_status=end.status,
                 upstream_request_id=end.request_id,
             ),
+            account=self._job.account,
             gate=outcomes.gate_effect(self._job, None, call_started_at=self._try_started_at),
             result_sealed=self._seal(jobs.RESULT, result),
             log_sealed=log,
@@ -109,7 +110,7 @@ class Record:
             seen=self.seen,
         )
         evidence = self._evidence_so_far(failure.code, upstream_status=failure.upstream_status)
-        outcome = dataclasses.replace(outcome, evidence=evidence)
+        outcome = dataclasses.replace(outcome, evidence=evidence, account=self._job.account)
         if outcome.state is not JobState.FAILED:
             return outcome
         error = self._seal(jobs.ERROR, msgspec.json.encode(failure.document()))
@@ -127,6 +128,7 @@ class Record:
             attempt=self._job.attempt,
             state=JobState.CANCELLED,
             evidence=self._evidence_so_far(outcomes.ABANDONED),
+            account=self._job.account,
             log_chunks=self._chunks,
         )
 

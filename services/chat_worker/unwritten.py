@@ -76,6 +76,7 @@ class Unwritten:
                     renew(tx)
                     finished = self._finish(tx, batch)
             except UNAVAILABLE:
+                self._doubt(len(batch))
                 raise
             except Exception:
                 logger.exception("a batch of outcomes failed; writing them one by one")
@@ -98,6 +99,12 @@ class Unwritten:
                 self._waiting[place] = (since, replace(outcome, log_sealed=None))
                 logger.error("the chunks of a failure were given up", extra={"job": outcome.job_id})
 
+    def _doubt(self, count: int) -> None:
+        """The commit of the first `count` may have arrived, although its answer did not."""
+        for place, (since, outcome) in enumerate(list(islice(self._waiting, count))):
+            if not outcome.doubtful:
+                self._waiting[place] = (since, replace(outcome, doubtful=True))
+
     def _finish(self, tx: sa.Connection, batch: Sequence[Outcome]) -> Finished:
         # Inside the transaction: the key that sealed an answer minutes ago may be retired by now.
         renewed = [self._renewed(outcome) for outcome in batch]
@@ -118,6 +125,7 @@ class Unwritten:
             try:
                 finished = self._alone(outcome)
             except UNAVAILABLE:
+                self._doubt(1)
                 raise
             except Exception:
                 self._waiting.rotate(-1)  # to the end: it must not hold up the others

@@ -3,8 +3,8 @@
 A request is a job that a worker brought to its end. Its latency is that of its last attempt, from
 the claim to the end of the answer: what the provider took, not what the queue did. Tokens are those
 of every attempt, of dropped results too: they were paid. A call that was cut short because its job
-was cancelled says how many it took only if the provider named them before: else it counts among
-those of unknown usage, and each chunk that came as one token, which is near enough.
+was cancelled or deleted says how many it took only if the provider named them before: else it
+counts among those of unknown usage, and each chunk that came as one token, which is near enough.
 
 Callers may name models that no list has. Beyond 50 rows of an owner in an hour, names that are new
 to the hour and not listed are counted as one (docs/decisions/0013).

@@ -77,10 +77,6 @@ _ROWS: Final = Prepared(
         chat_job.c.worker_id,
         chat_job.c.attempt,
         chat_job.c.state,
-        chat_job.c.owner,
-        chat_job.c.key_id,
-        chat_job.c.provider_id,
-        chat_job.c.model,
         chat_job.c.webhook_sealed.is_not(None).label("hooked"),
     )
     .where(among(chat_job.c.id, "job_ids"))
@@ -108,10 +104,6 @@ class _Row(NamedTuple):
     worker_id: str | None
     attempt: int
     state: str
-    owner: str
-    key_id: str
-    provider_id: str
-    model: str
     hooked: bool
 
     def holds(self, claim: Fence) -> bool:
@@ -136,10 +128,11 @@ def finish(
         deliveries.open_for(tx, hooked, now=now)
     if returns:
         tx.execute(_REQUEUE, [_return_row(o) for o in returns])
-    # A job may have been deleted while it ran: of that one nothing is written.
+    # A job may have been deleted while it ran: of that one only what was used is written.
     recorded = _record(tx, [o for o in outcomes if o.job_id in rows], held)
-    counted = [o for o in outcomes if o.fence[::2] in recorded]
-    usage.add(tx, [_used(o, rows[o.job_id], held, now=now) for o in counted])
+    forgotten = {o.fence[::2] for o in outcomes if o.job_id not in rows and _countable(o)}
+    counted = recorded | forgotten
+    usage.add(tx, [_used(o, held, now=now) for o in outcomes if o.fence[::2] in counted])
     gates.apply(tx, [o.gate for o in outcomes if o.gate is not None], now=now)
     return Finished(held, bool(hooked))
 
@@ -220,15 +213,17 @@ def _record(
     return recorded
 
 
-def _used(outcome: Outcome, row: _Row, held: set[Fence], *, now: float) -> usage.Used:
+def _countable(outcome: Outcome) -> bool:
+    """Whether the use of a deleted job is to be counted: no attempt says that it was before."""
+    return outcome.evidence is not None and not outcome.doubtful
+
+
+def _used(outcome: Outcome, held: set[Fence], *, now: float) -> usage.Used:
     """What this attempt adds to the totals of whoever asked for it."""
-    evidence = outcome.evidence
-    assert evidence is not None  # noqa: S101 - it was recorded
+    evidence, account = outcome.evidence, outcome.account
+    assert evidence is not None and account is not None  # noqa: S101, PT018 - they come together
     return usage.Used(
-        owner=row.owner,
-        key_id=row.key_id,
-        provider_id=row.provider_id,
-        model=row.model,
+        *account,
         at=now,
         ended=outcome.fence in held and outcome.state in _ENDS,
         completed=outcome.state is JobState.COMPLETED,

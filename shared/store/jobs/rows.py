@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
@@ -144,6 +144,7 @@ class ClaimedJob:
     deadline: float
     background: bool
     owner: str
+    key_id: str
     model: str  # as the caller names it
     created_at: float
     stream: bool  # asked of the upstream; its chunks are numbered and published
@@ -154,6 +155,20 @@ class ClaimedJob:
     def fence(self) -> Fence:
         """What names this claim."""
         return self.id, self.worker_id, self.attempt
+
+    @property
+    def account(self) -> Account:
+        """Whose totals its calls are counted in."""
+        return Account(self.owner, self.key_id, self.target.id, self.model)
+
+
+class Account(NamedTuple):
+    """Whose totals a call is counted in; `model` as the caller names it."""
+
+    owner: str
+    key_id: str
+    provider_id: str
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +218,8 @@ class Outcome:
     Or CANCELLED: the job was taken away while the call ran, and only what it did is written.
     `log_chunks` counts the chunks that came, which `log_sealed` holds where there is one; None when
     nobody counted.
+    `account` is for what `evidence` says was used. A `doubtful` one may have been written before,
+    by a commit of which nobody heard.
     `extra_calls` are tries beyond the one that the claim counted (-1: none was begun after all).
     `did_nothing`: the provider provably did no work. A FAILED such job returns to the queue when
     the provider was changed since the claim: what failed is no longer what is registered.
@@ -213,6 +230,8 @@ class Outcome:
     attempt: int
     state: JobState
     evidence: Evidence | None = None
+    account: Account | None = None
+    doubtful: bool = False
     gate: GateEffect | None = None
     result_sealed: str | None = None
     log_sealed: str | None = None

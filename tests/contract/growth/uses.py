@@ -36,7 +36,14 @@ def _end(job: ClaimedJob) -> Outcome:
         outcome="completed",
         sent=True,
     )
-    return Outcome(job.id, job.worker_id, job.attempt, JobState.COMPLETED, evidence=evidence)
+    return Outcome(
+        job.id,
+        job.worker_id,
+        job.attempt,
+        JobState.COMPLETED,
+        evidence=evidence,
+        account=job.account,
+    )
 
 
 def _middle(scene: Scene) -> str:

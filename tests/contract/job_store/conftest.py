@@ -176,6 +176,7 @@ def outcome_of(job: ClaimedJob, state: JobState = JobState.COMPLETED, **changes:
             outcome="completed",
             sent=True,
         ),
+        "account": job.account,
     }
     return Outcome(**values | changes)
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
 
+from services.chat_worker.unwritten import Unwritten
+from shared.crypto import Sealer
 from shared.domain import JobState
-from shared.store import usage
+from shared.keyring import Keyring
+from shared.store import jobs, usage
+from shared.store.database import Database
 from shared.store.schema import model
 from shared.store.usage import (
     BOUNDS,
@@ -20,7 +26,7 @@ from shared.store.usage import (
     Period,
     percentile,
 )
-from tests.contract.job_store.conftest import NOW, Store, outcome_of
+from tests.contract.job_store.conftest import NOW, RETENTION, Store, outcome_of
 
 
 def totals(store: Store, *group_by: str, owner: str | None = None) -> list[dict[str, Any]]:
@@ -73,6 +79,69 @@ def test_a_call_that_was_cut_short_took_at_least_the_chunks_that_came(
     assert (row["requests"], row["unknown_usage"]) == (0, unknown)
     assert row["completion_tokens"] == tokens_out
     assert [(row.outcome, row.fenced) for row in store.attempts(job_id)] == [("abandoned", True)]
+
+
+@pytest.mark.parametrize("state", [JobState.COMPLETED, JobState.CANCELLED])
+def test_a_job_that_is_deleted_while_it_runs_was_used_all_the_same(
+    store: Store, state: JobState
+) -> None:
+    job_id = store.submit()
+    (claimed,) = store.claim(1)
+    store.cancel(job_id)
+    with store.database.write() as tx:
+        jobs.delete(tx, job_id)
+    cut = outcome_of(claimed, state)
+    assert cut.evidence is not None
+    paid = replace(cut.evidence, prompt_tokens=3, completion_tokens=4)
+    assert store.finish(replace(cut, evidence=paid)) == set()
+    (row,) = totals(store, "owner", "key_id", "provider_id", "model")
+    assert [row[name] for name in ("owner", "key_id", "model")] == ["ann", "key_1", "acme/m"]
+    assert row["provider_id"] == store.provider_id
+    assert (row["requests"], row["prompt_tokens"], row["completion_tokens"]) == (0, 3, 4)
+    assert store.attempts(job_id) == [], "they would never be deleted"
+
+
+class _Unheard:
+    """A database that commits, and loses the answer once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lost = False
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        with self._database.write() as tx:
+            yield tx
+        if not self._lost:
+            self._lost = True
+            raise sa.exc.OperationalError("COMMIT", {}, Exception("connection lost"))
+
+
+@pytest.mark.parametrize("deleted", ["before", "between"])
+def test_what_was_counted_by_a_commit_that_nobody_heard_of_is_not_counted_again(
+    store: Store, deleted: str
+) -> None:
+    job_id = store.submit()
+    (claimed,) = store.claim(1)
+    store.cancel(job_id)
+    database = cast(Database, _Unheard(store.database))
+    unwritten = Unwritten(database, Sealer(Keyring.generate()), RETENTION, lambda: store.now)
+    unwritten.add(outcome_of(claimed, JobState.CANCELLED, log_chunks=5))
+
+    def delete() -> None:
+        with store.database.write() as tx:
+            jobs.delete(tx, job_id)
+
+    if deleted == "before":
+        delete()
+    with pytest.raises(sa.exc.OperationalError):
+        list(unwritten.write(renew=lambda _: True))
+    if deleted == "between":
+        delete()
+    list(unwritten.write(renew=lambda _: True))
+    assert len(unwritten) == 0
+    (row,) = totals(store)
+    assert row["completion_tokens"] == 5
 
 
 def test_a_return_to_the_queue_is_no_request_but_its_tokens_were_paid(store: Store) -> None:

@@ -123,6 +123,7 @@ class Registry:
                 changes[f"{name}_sealed"] = self.parts.sealer.seal(
                     plain, table=jobs.TABLE, row=claimed.id, column=f"{name}_sealed"
                 )
+        changes["account"] = claimed.account
         outcome = Outcome(claimed.id, claimed.worker_id, claimed.attempt, state, **changes)
         with self.database.write() as tx:
             ended = jobs.finish(tx, [outcome], now=self.parts.now(), retention=RETENTION).held

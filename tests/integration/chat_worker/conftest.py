@@ -160,6 +160,12 @@ class Bench:
         with self.database.write() as tx:
             assert jobs.cancel(tx, job_id, now=time.time(), retention=RETENTION)
 
+    def delete(self, job_id: str) -> None:
+        """As the registry does: a live job is cancelled first."""
+        with self.database.write() as tx:
+            jobs.cancel(tx, job_id, now=time.time(), retention=RETENTION)
+            jobs.delete(tx, job_id)
+
     def job(self, job_id: str) -> jobs.Job:
         with self.database.read() as tx:
             found = jobs.get(tx, job_id, owner=None)

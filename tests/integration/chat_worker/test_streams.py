@@ -247,6 +247,18 @@ def test_a_cancelled_streams_connection_is_closed_and_its_chunks_are_dropped(
     assert after["completion_tokens"] - before["completion_tokens"] == 10, "as many chunks came"
 
 
+def test_the_chunks_of_a_job_that_is_deleted_while_it_streams_were_used(
+    bench: Bench, worker: LocalWorker
+) -> None:
+    job_id = submit(bench, {"hold_before": 10})
+    worker.keeper.ring()
+    eventually(lambda: len(seen(bench, job_id)) == 10, 10)
+    before = used(bench)
+    bench.delete(job_id)
+    eventually(lambda: used(bench)["completion_tokens"] - before["completion_tokens"] == 10, 5)
+    assert bench.attempts(job_id) == []
+
+
 def used(bench: Bench) -> dict[str, Any]:
     """The sums of all that the tests here used."""
     with bench.database.read() as tx:

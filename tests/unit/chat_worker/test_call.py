@@ -99,6 +99,7 @@ def claimed(**changes: Any) -> ClaimedJob:
         "deadline": 2e9,
         "background": True,
         "owner": "ann",
+        "key_id": "key_1",
         "model": "acme/m",
         "created_at": 1e9,
         "stream": False,

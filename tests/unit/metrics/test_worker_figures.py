@@ -22,6 +22,7 @@ _REST: Any = {
     "deadline": 0.0,
     "background": True,
     "owner": "ann",
+    "key_id": "key_1",
     "model": "acme/m",
     "stream": False,
     "include_usage": False,
