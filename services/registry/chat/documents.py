@@ -19,7 +19,6 @@ from shared.store.jobs import Attempt, Job
 
 OBJECT: Final = "chat.completion"
 _RESULT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_NULL: Final = msgspec.Raw(b"null")
 
 
 @dataclass(frozen=True, slots=True)
