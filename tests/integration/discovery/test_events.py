@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import redis
 
 from services.discovery_worker.follower import Follower
@@ -75,17 +77,23 @@ def test_events_that_were_trimmed_unread_are_read_from_the_database(scene: Scene
 
 def test_a_follower_at_work_outlives_the_loss_of_redis(scene: Scene) -> None:
     heard: list[str] = []
-    scene.rereads = 0
+    read_once = threading.Event()
+
+    def reread() -> int:
+        newest = scene._reread()
+        read_once.set()
+        return newest
+
     follower = Follower(
         quick_redis(scene.stage.settings, timeout=5),
-        reread=scene._reread,
+        reread=reread,
         on_event=lambda fields: heard.append(fields["seq"]),
         unavailable=UNAVAILABLE,
         block_seconds=0.05,
     )
     follower.start()
     try:
-        eventually(lambda: scene.rereads, 5)
+        assert read_once.wait(5)
         scene.stage.registry.add("one")
         scene.relay.turn()
         eventually(lambda: heard == ["1"], 5)

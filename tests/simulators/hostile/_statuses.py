@@ -59,7 +59,9 @@ def _echo_answered(asked: Asked) -> bytes:
 
 
 STATUSES: Final = (
-    Behaviour("status-204", "answers 204", raw(b"HTTP/1.1 204 No Content\r\n\r\n")),
+    Behaviour(
+        "status-204", "answers 204", raw(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+    ),
     Behaviour("empty-200", "answers 200 with an empty body", body(b"")),
     Behaviour(
         "redirect-to-metadata",
